@@ -1,0 +1,61 @@
+//! Opening the database: PostgreSQL by URL, or a SQLite file in the data folder.
+
+use std::{path::Path, time::Duration};
+
+use olake_migrations::{Migrator, MigratorTrait};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, sqlx::sqlite::SqliteJournalMode, sqlx::sqlite::SqliteSynchronous};
+
+use crate::config::Secret;
+
+/// Why the database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The URL is of another database.
+    #[error("database.url (OLAKE_DATABASE_URL) must begin with postgres://")]
+    Scheme,
+    /// The database refused or cannot be reached. The URL is not shown: it holds a password.
+    #[error("the database cannot be opened: {0}")]
+    Database(#[from] DbErr),
+}
+
+/// Connects to PostgreSQL (version 14 or later).
+///
+/// # Errors
+/// [`ConnectError`] when the URL is no PostgreSQL URL, or no connection can be made.
+pub async fn open_postgres(
+    url: &Secret,
+    max_connections: u32,
+    acquire_timeout: Duration,
+) -> Result<DatabaseConnection, ConnectError> {
+    if !url.expose().starts_with("postgres://") && !url.expose().starts_with("postgresql://") {
+        return Err(ConnectError::Scheme);
+    }
+    let mut options = ConnectOptions::new(url.expose());
+    options
+        .max_connections(max_connections)
+        .min_connections(1)
+        .acquire_timeout(acquire_timeout)
+        .connect_timeout(acquire_timeout)
+        .sqlx_logging(false);
+    Ok(Database::connect(options).await?)
+}
+
+/// Opens (or makes) the SQLite file and brings its schema up to date.
+///
+/// Every commit is on the disk when it returns (`synchronous = FULL`): a power cut loses nothing acknowledged.
+///
+/// # Errors
+/// [`ConnectError`] when the file cannot be opened or migrated.
+pub async fn open_sqlite(file: &Path) -> Result<DatabaseConnection, ConnectError> {
+    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", file.display()));
+    options.max_connections(8).min_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(|sqlite| {
+        sqlite
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10))
+    });
+    let db = Database::connect(options).await?;
+    Migrator::up(&db, None).await?;
+    Ok(db)
+}

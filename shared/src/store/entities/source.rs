@@ -1,0 +1,27 @@
+//! A source. Same columns as [`super::destination`].
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "sources")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub project_id: String,
+    pub name: String,
+    pub r#type: String,
+    pub version: String,
+    pub seal_id: Uuid,
+    pub config: String,
+    pub revision: i64,
+    pub created_at: i64,
+    pub updated_at: i64,
+    pub created_by: Option<i64>,
+    pub updated_by: Option<i64>,
+    pub deleted_at: Option<i64>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,268 @@
+//! A worker takes what is due, and gets what its connector needs.
+
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, Statement, Value as Db,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Fence, Queue, apply, input::OneShot, kind_of};
+use crate::{
+    domain::{
+        machine::Event,
+        project::ProjectId,
+        settings::AdvancedSettings,
+        task::{PlaceClass, TaskId, TaskKind},
+    },
+    store::{
+        StoreError,
+        connections::Side,
+        entities::{job, task, task_attempt},
+        workers::Runs,
+    },
+};
+
+/// A task that a worker owns now, with all that its connector needs. Configs hold tokens: see [`Claimed::open`].
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    pub fence: Fence,
+    pub project: ProjectId,
+    pub job: Option<i64>,
+    pub kind: TaskKind,
+    pub connector_type: String,
+    pub connector_version: String,
+    pub work: Work,
+}
+
+/// What a claimed task is to do.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// A one-shot kind and its input.
+    OneShot(OneShot),
+    /// A sync: everything read at the start of this attempt.
+    Sync(Box<SyncWork>),
+}
+
+/// What a sync works with.
+#[derive(Clone, Debug)]
+pub struct SyncWork {
+    pub job_name: String,
+    pub source_config: Value,
+    pub destination_type: String,
+    pub destination_config: Value,
+    /// The catalog with its selections, as JSON text.
+    pub streams_config: String,
+    /// The last state, to the byte; none on a first run.
+    pub state: Option<String>,
+    pub settings: AdvancedSettings,
+}
+
+/// What a claim came to.
+#[derive(Clone, Debug)]
+pub enum Claim {
+    /// The task is the worker's.
+    Taken(Box<Claimed>),
+    /// The task was taken, but what it needs cannot be read (a secret does not open, a row is broken). The worker ends
+    /// it with these words.
+    Unreadable { fence: Fence, project: ProjectId, job: Option<i64>, reason: String },
+}
+
+impl Queue {
+    /// The ids of due tasks that a worker of these connectors can run, oldest first.
+    pub async fn due(&self, class: PlaceClass, runs: &Runs, limit: u64) -> Result<Vec<TaskId>, StoreError> {
+        #[derive(FromQueryResult)]
+        struct Row {
+            id: Uuid,
+        }
+        let mut values: Vec<Db> = vec![class.as_str().into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
+        let matches = runs.sql_condition("COALESCE(s.type, t.connector_type)", "COALESCE(s.version, t.connector_version)", &mut values);
+        let sql = format!(
+            "SELECT t.id FROM tasks t LEFT JOIN jobs j ON j.id = t.job_id LEFT JOIN sources s ON s.id = j.source_id \
+             WHERE t.status = 'queued' AND t.place_class = $1 AND t.cancel_requested_at IS NULL \
+             AND (t.not_before IS NULL OR t.not_before <= {}) AND {matches} ORDER BY t.id LIMIT $2",
+            self.store.db_now()
+        );
+        let statement = Statement::from_sql_and_values(self.store.backend(), sql, values);
+        let rows = Row::find_by_statement(statement).all(&self.store.db).await?;
+        Ok(rows.into_iter().map(|row| row.id).collect())
+    }
+
+    /// Takes one task for a worker. None when another worker was faster, or it is no longer due.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn claim(&self, id: TaskId, worker: Uuid, host: &str) -> Result<Option<Claim>, StoreError> {
+        let store = &self.store;
+        let tx = store.begin().await?;
+        let Some(row) = store.lock_free_task(&tx, id).await? else { return Ok(None) };
+        if apply(store, &tx, &row, Event::Claim { worker }, None).await?.is_none() {
+            return Ok(None);
+        }
+        let fence = Fence { task: id, attempt: row.attempt + 1, epoch: row.epoch + 1 };
+        let sql = "UPDATE tasks SET phase = 'scheduling', hold_reason = NULL, not_before = NULL, \
+                   started_at = COALESCE(started_at, $2), failure_class = NULL, failure_message = NULL, exit_code = NULL \
+                   WHERE id = $1";
+        let values: [Db; 2] = [id.into(), store.now().into()];
+        tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, values)).await?;
+        super::write_last_run(store, &tx, id).await?;
+        let read = self.read_work(&tx, &row, fence).await;
+        let mut attempt = task_attempt::ActiveModel {
+            task_id: Set(id),
+            attempt: Set(fence.attempt),
+            worker_id: Set(worker),
+            host: Set(host.to_owned()),
+            started_at: Set(store.now()),
+            ..Default::default()
+        };
+        let claim = match read {
+            Ok((claimed, revisions)) => {
+                if let Some([source, destination, job]) = revisions {
+                    attempt.source_revision = Set(Some(source));
+                    attempt.destination_revision = Set(Some(destination));
+                    attempt.job_revision = Set(Some(job));
+                }
+                Claim::Taken(Box::new(claimed))
+            }
+            Err(StoreError::Database(e)) => return Err(e.into()),
+            Err(e) => Claim::Unreadable {
+                fence,
+                project: ProjectId::new(row.project_id.as_str()),
+                job: row.job_id,
+                reason: e.to_string(),
+            },
+        };
+        task_attempt::Entity::insert(attempt).exec_without_returning(&tx).await?;
+        tx.commit().await?;
+        Ok(Some(claim))
+    }
+
+    async fn read_work(
+        &self,
+        tx: &DatabaseTransaction,
+        row: &task::Model,
+        fence: Fence,
+    ) -> Result<(Claimed, Option<[i64; 3]>), StoreError> {
+        let project = ProjectId::new(row.project_id.as_str());
+        let kind = kind_of(row)?;
+        let (Some(job), None) = (row.job_id, &row.input) else {
+            let sealed = row.input.as_deref().ok_or_else(|| StoreError::Corrupt("a one-shot task without input".into()))?;
+            let claimed = Claimed {
+                fence,
+                project,
+                job: row.job_id,
+                kind,
+                connector_type: row.connector_type.clone().unwrap_or_default(),
+                connector_version: row.connector_version.clone().unwrap_or_default(),
+                work: Work::OneShot(self.store.open_document(row.id, "input", sealed)?),
+            };
+            return Ok((claimed, None));
+        };
+        let job = job::Entity::find_by_id(job)
+            .one(tx)
+            .await?
+            .ok_or_else(|| StoreError::Corrupt("the job's row is missing".into()))?;
+        // Deleted sides can be read too: a delete cancels the task, it does not break it.
+        let source = self.side(tx, &project, Side::Source, job.source_id).await?;
+        let destination = self.side(tx, &project, Side::Destination, job.destination_id).await?;
+        let revisions = [source.revision, destination.revision, job.revision];
+        let claimed = Claimed {
+            fence,
+            project,
+            job: Some(job.id),
+            kind,
+            connector_type: source.connector_type,
+            connector_version: source.version,
+            work: Work::Sync(Box::new(SyncWork {
+                job_name: job.name,
+                source_config: source.config,
+                destination_type: destination.connector_type,
+                destination_config: destination.config,
+                streams_config: job.streams_config,
+                state: self.last_state(tx, job.id).await?,
+                settings: serde_json::from_str(&job.advanced_settings)?,
+            })),
+        };
+        Ok((claimed, Some(revisions)))
+    }
+
+    async fn side(
+        &self,
+        tx: &DatabaseTransaction,
+        project: &ProjectId,
+        side: Side,
+        id: i64,
+    ) -> Result<crate::store::connections::Connection, StoreError> {
+        self.store
+            .connection_by(tx, project, side, "c.id = $2", id.into())
+            .await?
+            .ok_or_else(|| StoreError::Corrupt(format!("the {} of the job is missing", side.name())))
+    }
+
+    async fn last_state(&self, tx: &DatabaseTransaction, job: i64) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT state FROM job_states WHERE job_id = $1 ORDER BY id DESC LIMIT 1";
+        let row = tx.query_one_raw(Statement::from_sql_and_values(self.store.backend(), sql, [job.into()])).await?;
+        Ok(row.map(|row| row.try_get("", "state")).transpose()?)
+    }
+
+    /// Makes plain text of a config that a claim carries.
+    ///
+    /// # Errors
+    /// [`StoreError::Secret`] names the field whose token does not open.
+    pub fn open_config(&self, project: &ProjectId, side: Side, config: &Value) -> Result<Value, StoreError> {
+        self.store.open_config(project, side, config)
+    }
+
+    /// The queued tasks that no live worker can run although one is up, older than `older_than_micros`: their ids and
+    /// connectors.
+    pub async fn unrunnable(
+        &self,
+        runs: &Runs,
+        older_than_micros: i64,
+    ) -> Result<Vec<(TaskId, String, String)>, StoreError> {
+        #[derive(FromQueryResult)]
+        struct Row {
+            id: Uuid,
+            connector_type: Option<String>,
+            connector_version: Option<String>,
+        }
+        let mut values: Vec<Db> = vec![(self.store.now() - older_than_micros).into()];
+        let matches = runs.sql_condition("COALESCE(s.type, t.connector_type)", "COALESCE(s.version, t.connector_version)", &mut values);
+        let sql = format!(
+            "SELECT t.id, COALESCE(s.type, t.connector_type) AS connector_type, \
+             COALESCE(s.version, t.connector_version) AS connector_version \
+             FROM tasks t LEFT JOIN jobs j ON j.id = t.job_id LEFT JOIN sources s ON s.id = j.source_id \
+             WHERE t.status = 'queued' AND t.created_at <= $1 AND NOT ({matches}) ORDER BY t.id LIMIT 100"
+        );
+        let statement = Statement::from_sql_and_values(self.store.backend(), sql, values);
+        let rows = Row::find_by_statement(statement).all(&self.store.db).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.id, row.connector_type.unwrap_or_default(), row.connector_version.unwrap_or_default()))
+            .collect())
+    }
+
+    /// The running tasks whose owner's lease ran out, or whose owner is unknown: their fences.
+    pub async fn orphaned(&self, grace_micros: i64) -> Result<Vec<Fence>, StoreError> {
+        #[derive(FromQueryResult)]
+        struct Row {
+            id: Uuid,
+            attempt: i32,
+            epoch: i64,
+        }
+        let sql = format!(
+            "SELECT t.id, t.attempt, t.epoch FROM tasks t LEFT JOIN workers w ON w.id = t.owner \
+             WHERE t.status = 'running' AND (w.id IS NULL OR w.lease_until + $1 < {}) ORDER BY t.id LIMIT 100",
+            self.store.db_now()
+        );
+        let rows = Row::find_by_statement(self.store.sql(&sql, [grace_micros.into()])).all(&self.store.db).await?;
+        Ok(rows.into_iter().map(|row| Fence { task: row.id, attempt: row.attempt, epoch: row.epoch }).collect())
+    }
+
+    /// Says in the row why a queued task is not running yet. Nothing happens if it is not queued any more.
+    pub async fn hold(&self, id: TaskId, reason: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE tasks SET hold_reason = $2 WHERE id = $1 AND status = 'queued'";
+        self.store.db.execute_raw(self.store.sql(sql, [id.into(), reason.into()])).await?;
+        Ok(())
+    }
+}
+

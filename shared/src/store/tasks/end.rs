@@ -1,0 +1,187 @@
+//! The end of an attempt: one transaction for the last state, the last lines, the status, the times, the result and
+//! what follows from them.
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, Statement, Value as Db};
+
+use super::{Ended, Failure, Fence, Queue, apply, input::OneShotResult, progress::write_state};
+use crate::{
+    domain::{
+        machine::Event,
+        task::{FailureClass, TaskId, TaskStatus},
+    },
+    store::{Store, StoreError, entities::task, logs, specs},
+};
+
+/// How long the result of a one-shot task is kept.
+const RESULT_KEPT_MICROS: i64 = 24 * 3600 * 1_000_000;
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Exit code 0 and everything that is needed was there.
+    Clean,
+    /// It failed. The class and the job's settings decide whether another attempt follows.
+    Bad(Failure),
+    /// The worker stops: back to the queue.
+    Interrupted(String),
+}
+
+/// All that is written with the end of an attempt.
+#[derive(Clone, Debug)]
+pub struct Final {
+    pub outcome: Outcome,
+    /// The last state with its sequence, for a job's task.
+    pub state: Option<(i64, String)>,
+    /// The last lines.
+    pub log: Vec<logs::LogLine>,
+    pub records_read: Option<i64>,
+    pub bytes_read: Option<i64>,
+    /// What a one-shot task found out.
+    pub result: Option<OneShotResult>,
+    /// The spec to be cached, and of what.
+    pub spec: Option<(specs::SpecKey, String)>,
+    /// How often the job allows that a connector's own failure is tried again.
+    pub retries: u32,
+}
+
+impl Final {
+    /// An end with nothing but its outcome.
+    pub fn bare(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            state: None,
+            log: Vec::new(),
+            records_read: None,
+            bytes_read: None,
+            result: None,
+            spec: None,
+            retries: 0,
+        }
+    }
+}
+
+/// The wait before retry number `n` (from 0): 10 s, doubled each time, at most 10 minutes.
+fn back_off_micros(n: u32) -> i64 {
+    (10_i64 << n.min(6)).min(600) * 1_000_000
+}
+
+impl Queue {
+    /// Ends an attempt. The task ends with it, or goes back to the queue.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when the task is no longer the worker's; then nothing was written.
+    pub async fn end(&self, fence: Fence, end: &Final) -> Result<Ended, StoreError> {
+        let store = &self.store;
+        let tx = store.begin().await?;
+        let row = store.lock_task(&tx, fence.task).await?.ok_or(StoreError::Fenced)?;
+        if row.status != TaskStatus::Running.as_str() || row.epoch != fence.epoch || row.attempt != fence.attempt {
+            return Err(StoreError::Fenced);
+        }
+        if let (Some((sequence, state)), Some(job)) = (&end.state, row.job_id) {
+            write_state(store, &tx, fence, job, *sequence, state).await?;
+        }
+        if !end.log.is_empty() {
+            logs::append(store, &tx, fence, &end.log).await?;
+        }
+        let epoch = fence.epoch;
+        let (event, failure, retry_after) = match &end.outcome {
+            Outcome::Clean => (Event::CleanEnd { epoch }, None, None),
+            Outcome::Interrupted(why) => {
+                let failure = Failure::new(FailureClass::Interrupted, why.as_str());
+                (Event::Interrupted { epoch }, Some(failure), None)
+            }
+            Outcome::Bad(failure) => {
+                let failed_before = failures_before(store, &tx, &row).await?;
+                let retry = failure.class == FailureClass::Connector && failed_before < end.retries;
+                let event = Event::BadEnd { epoch, class: failure.class, retry };
+                (event, Some(failure.clone()), retry.then(|| back_off_micros(failed_before)))
+            }
+        };
+        let ended = apply(store, &tx, &row, event, failure.as_ref()).await?.ok_or(StoreError::Fenced)?;
+        self.write_rest(&tx, &row, end, &ended, retry_after).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    async fn write_rest(
+        &self,
+        tx: &DatabaseTransaction,
+        row: &task::Model,
+        end: &Final,
+        ended: &Ended,
+        retry_after: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let store = &self.store;
+        let result = end.result.as_ref().map(|result| store.seal_document(row.id, "result", result)).transpose()?;
+        let sql = format!(
+            "UPDATE tasks SET records_read = COALESCE($2, records_read), bytes_read = COALESCE($3, bytes_read), \
+             result = $4, result_until = $5, exit_code = CASE WHEN status = 'succeeded' THEN 0 ELSE exit_code END, \
+             not_before = CASE WHEN status = 'queued' AND $6 > 0 THEN {} + $6 ELSE NULL END, \
+             hold_reason = CASE WHEN status = 'queued' AND $6 > 0 THEN 'waits before the next attempt' ELSE NULL END \
+             WHERE id = $1",
+            store.db_now()
+        );
+        let until = result.is_some().then(|| store.now() + RESULT_KEPT_MICROS);
+        let values: [Db; 6] = [
+            row.id.into(),
+            end.records_read.into(),
+            end.bytes_read.into(),
+            result.into(),
+            until.into(),
+            retry_after.unwrap_or(0).into(),
+        ];
+        tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, values)).await?;
+        if let (Some((key, spec)), TaskStatus::Succeeded) = (&end.spec, ended.status) {
+            specs::write(tx, key, spec, store.now()).await?;
+            store.seal_again(tx, key, spec).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives a task back whose owner is lost, once its attempt is over.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when somebody else was faster.
+    pub async fn take_back(&self, fence: Fence, why: &str) -> Result<Ended, StoreError> {
+        let store = &self.store;
+        let tx = store.begin().await?;
+        let row = store.lock_task(&tx, fence.task).await?.ok_or(StoreError::Fenced)?;
+        let failure = Failure::new(FailureClass::Infrastructure, why);
+        let event = Event::OwnerLost { epoch: fence.epoch };
+        let ended = apply(store, &tx, &row, event, Some(&failure)).await?.ok_or(StoreError::Fenced)?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Fails a queued task that no live worker can run.
+    pub async fn fail_unschedulable(&self, id: TaskId, message: &str) -> Result<Option<Ended>, StoreError> {
+        let store = &self.store;
+        let tx = store.begin().await?;
+        let Some(row) = store.lock_task(&tx, id).await? else { return Ok(None) };
+        let failure = Failure::new(FailureClass::Unschedulable, message);
+        let ended = apply(store, &tx, &row, Event::Unschedulable, Some(&failure)).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Drops the results of one-shot tasks that were kept long enough. Answers how many.
+    pub async fn drop_old_results(&self) -> Result<u64, StoreError> {
+        let store = &self.store;
+        let sql = "UPDATE tasks SET result = NULL, result_until = NULL WHERE result_until <= $1";
+        Ok(store.db.execute_raw(store.sql(sql, [store.now().into()])).await?.rows_affected())
+    }
+}
+
+/// How many earlier attempts of a task failed by the connector's own error.
+async fn failures_before(store: &Store, tx: &DatabaseTransaction, row: &task::Model) -> Result<u32, StoreError> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        number: i64,
+    }
+    let sql = "SELECT COUNT(*) AS number FROM task_attempts \
+               WHERE task_id = $1 AND failure_class = 'connector' AND attempt < $2";
+    let values: [Db; 2] = [row.id.into(), row.attempt.into()];
+    let statement = Statement::from_sql_and_values(store.backend(), sql, values);
+    let row = Row::find_by_statement(statement).one(tx).await?;
+    Ok(row.map_or(0, |row| u32::try_from(row.number).unwrap_or(u32::MAX)))
+}

@@ -1,0 +1,85 @@
+//! What one-shot tasks are given and what they answer. Both are kept sealed.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    domain::task::{TaskId, TaskKind},
+    store::{Store, StoreError, connections::Side},
+};
+
+/// The input of a one-shot task. Configs hold tokens in place of secrets, as they are shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum OneShot {
+    /// The form of the source, or of a destination.
+    Spec {
+        /// Lower case; none for the source's own.
+        destination_type: Option<String>,
+    },
+    /// Tests a config.
+    Check { side: Side, config: Value },
+    /// Lists the streams of a source.
+    Discover { config: Value, max_discover_threads: Option<u32> },
+}
+
+impl OneShot {
+    /// The kind of task that takes this input.
+    pub const fn kind(&self) -> TaskKind {
+        match self {
+            Self::Spec { .. } => TaskKind::Spec,
+            Self::Check { .. } => TaskKind::Check,
+            Self::Discover { .. } => TaskKind::Discover,
+        }
+    }
+}
+
+/// What a one-shot task found out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum OneShotResult {
+    /// The spec, as JSON text: `{"jsonschema": object, "uischema": text}`.
+    Spec { spec: String },
+    /// Whether the test passed, and the connector's words.
+    Check { succeeded: bool, message: String },
+    /// The catalog, as JSON text.
+    Discover { catalog: String },
+}
+
+impl Serialize for Side {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Side {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "source" => Ok(Self::Source),
+            "destination" => Ok(Self::Destination),
+            other => Err(serde::de::Error::custom(format!("'{other}' is no side"))),
+        }
+    }
+}
+
+impl Store {
+    pub(super) fn seal_document<T: Serialize>(
+        &self,
+        task: TaskId,
+        column: &str,
+        value: &T,
+    ) -> Result<String, StoreError> {
+        Ok(self.keys.seal_text(&format!("tasks|{task}|{column}"), &serde_json::to_string(value)?))
+    }
+
+    pub(super) fn open_document<T: serde::de::DeserializeOwned>(
+        &self,
+        task: TaskId,
+        column: &str,
+        sealed: &str,
+    ) -> Result<T, StoreError> {
+        let text = self.keys.open_text(&format!("tasks|{task}|{column}"), sealed)?;
+        // By way of a value: a tagged enum read from text would lose the digits of large numbers.
+        Ok(serde_json::from_value(serde_json::from_str(&text)?)?)
+    }
+}

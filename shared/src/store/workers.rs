@@ -1,0 +1,166 @@
+//! Workers: their leases and what they can run.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value as Db};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Store, StoreError, tasks::Queue};
+
+/// A connector that a worker can run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RunnableConnector {
+    /// The source type, as `postgres`.
+    pub connector_type: String,
+    /// As `v0.9.4`.
+    pub version: String,
+    /// The destination types that its program writes, lower case.
+    pub destinations: Vec<String>,
+}
+
+/// What a worker can run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runs {
+    /// In the configured order.
+    pub connectors: Vec<RunnableConnector>,
+}
+
+impl Runs {
+    /// Whether a connector of this type and version is among them.
+    pub fn knows(&self, connector_type: &str, version: &str) -> bool {
+        self.connectors.iter().any(|c| c.connector_type == connector_type && c.version == version)
+    }
+
+    /// The condition that a row's connector is among them; its values are appended.
+    pub(super) fn sql_condition(&self, type_column: &str, version_column: &str, values: &mut Vec<Db>) -> String {
+        if self.connectors.is_empty() {
+            return "1 = 0".to_owned();
+        }
+        let pairs: Vec<String> = self
+            .connectors
+            .iter()
+            .map(|connector| {
+                values.push(connector.connector_type.as_str().into());
+                values.push(connector.version.as_str().into());
+                format!("({type_column} = ${} AND {version_column} = ${})", values.len() - 1, values.len())
+            })
+            .collect();
+        format!("({})", pairs.join(" OR "))
+    }
+}
+
+/// A worker process, as it registers itself.
+#[derive(Clone, Debug)]
+pub struct NewWorker {
+    /// A new one for each process start.
+    pub id: Uuid,
+    pub host: String,
+    pub launcher: String,
+    pub runs: Runs,
+    pub places_sync: i32,
+    pub places_interactive: i32,
+}
+
+impl Store {
+    /// What the live workers can run together, in the order in which they started; none when no worker is live.
+    pub async fn live_runs(&self) -> Result<Option<Runs>, StoreError> {
+        #[derive(FromQueryResult)]
+        struct Row {
+            connectors: String,
+        }
+        let sql = format!("SELECT connectors FROM workers WHERE lease_until > {} ORDER BY started_at, id", self.db_now());
+        let rows = Row::find_by_statement(self.sql(&sql, [])).all(&self.db).await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let mut all = Runs::default();
+        for row in rows {
+            for connector in serde_json::from_str::<Runs>(&row.connectors)?.connectors {
+                if !all.connectors.contains(&connector) {
+                    all.connectors.push(connector);
+                }
+            }
+        }
+        Ok(Some(all))
+    }
+}
+
+impl Queue {
+    /// What the live workers can run together, see [`Store::live_runs`].
+    pub async fn live_runs(&self) -> Result<Option<Runs>, StoreError> {
+        self.store.live_runs().await
+    }
+
+    /// Registers a worker; its lease runs from now.
+    pub async fn register(&self, worker: &NewWorker, lease: Duration) -> Result<(), StoreError> {
+        let store = &self.store;
+        let sql = format!(
+            "INSERT INTO workers (id, host, launcher, connectors, places_sync, places_interactive, started_at, lease_until) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, {} + $8) \
+             ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until",
+            store.db_now()
+        );
+        let values: [Db; 8] = [
+            worker.id.into(),
+            worker.host.as_str().into(),
+            worker.launcher.as_str().into(),
+            serde_json::to_string(&worker.runs)?.into(),
+            worker.places_sync.into(),
+            worker.places_interactive.into(),
+            store.now().into(),
+            micros(lease).into(),
+        ];
+        store.db.execute_raw(Statement::from_sql_and_values(store.backend(), sql, values)).await?;
+        Ok(())
+    }
+
+    /// Renews a lease. False when the worker's row is gone: it must register again.
+    pub async fn renew(&self, worker: Uuid, lease: Duration) -> Result<bool, StoreError> {
+        let store = &self.store;
+        let sql = format!("UPDATE workers SET lease_until = {} + $2 WHERE id = $1", store.db_now());
+        let done = store.db.execute_raw(store.sql(&sql, [worker.into(), micros(lease).into()])).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Takes a worker out, when it stops.
+    pub async fn unregister(&self, worker: Uuid) -> Result<(), StoreError> {
+        self.store.db.execute_raw(self.store.sql("DELETE FROM workers WHERE id = $1", [worker.into()])).await?;
+        Ok(())
+    }
+
+    /// Takes out workers whose lease ran out long ago and that own nothing any more.
+    pub async fn forget_dead_workers(&self, after: Duration) -> Result<u64, StoreError> {
+        let store = &self.store;
+        let sql = format!(
+            "DELETE FROM workers WHERE lease_until + $1 < {} \
+             AND NOT EXISTS (SELECT 1 FROM tasks WHERE owner = workers.id AND status = 'running')",
+            store.db_now()
+        );
+        Ok(store.db.execute_raw(store.sql(&sql, [micros(after).into()])).await?.rows_affected())
+    }
+
+    /// Takes out every worker but this one: on one machine the lock of the data folder proves them dead.
+    pub async fn forget_all_but(&self, worker: Uuid) -> Result<(), StoreError> {
+        self.store.db.execute_raw(self.store.sql("DELETE FROM workers WHERE id <> $1", [worker.into()])).await?;
+        Ok(())
+    }
+
+    /// The hosts of other live workers with the process launcher: they must all be this one.
+    pub async fn other_hosts(&self, launcher: &str, host: &str) -> Result<Vec<String>, StoreError> {
+        #[derive(FromQueryResult)]
+        struct Row {
+            host: String,
+        }
+        let sql = format!(
+            "SELECT DISTINCT host FROM workers WHERE launcher = $1 AND host <> $2 AND lease_until > {}",
+            self.store.db_now()
+        );
+        let rows = Row::find_by_statement(self.store.sql(&sql, [launcher.into(), host.into()])).all(&self.store.db).await?;
+        Ok(rows.into_iter().map(|row| row.host).collect())
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
