@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use apalis::prelude::{Data, WorkerBuilder};
-use apalis_core::backend::{TaskSink, Vacuum, ext::BackendExt};
+use apalis_core::backend::{TaskSink, Vacuum};
 use apalis_redis::{Config, RedisStorage};
 use futures::StreamExt;
 use redis::{
@@ -109,10 +109,10 @@ impl RedisBell {
         while !shutdown.is_cancelled() {
             // After a broken connection bells may have been missed: look at the rows.
             rung.notify_one();
-            let (strategy, feeding) = doorbell(pushed.clone(), free.clone());
+            let (backend, feeding) = doorbell(storage(self.connection.clone(), class), pushed.clone(), free.clone());
             let name = format!("{class}-{}", Uuid::now_v7());
             let worker = WorkerBuilder::new(name)
-                .backend(storage(self.connection.clone(), class).poll_with_strategy(strategy))
+                .backend(backend)
                 .data(rung.clone())
                 .build(hear);
             let ended = tokio::select! {

@@ -7,7 +7,7 @@
 //! To add a setting: 1. comment it into `default.toml`, 2. list it in `keys.rs`, 3. read (and check) it in its section's
 //! struct under `sections/`.
 
-mod connectors;
+pub mod connectors;
 mod error;
 mod keys;
 mod listen;

@@ -155,13 +155,16 @@ fn next_token(text: &str) -> Option<(&str, String, &str)> {
     })
 }
 
+/// Gives another text for a text, told its place and whether a secret name stands above it.
+type Replace<'a> = dyn FnMut(&str, &[String], bool) -> Result<String, SecretError> + 'a;
+
 /// A copy of a document with each of its texts replaced by what `replace` makes of it. `replace` is told the place of
 /// the text, and whether it stands at or below a member with a secret name.
 fn walk(
     value: &Value,
     place: &mut Vec<String>,
     secret: bool,
-    replace: &mut dyn FnMut(&str, &[String], bool) -> Result<String, SecretError>,
+    replace: &mut Replace<'_>,
 ) -> Result<Value, SecretError> {
     match value {
         Value::String(text) => Ok(Value::String(replace(text, place, secret)?)),

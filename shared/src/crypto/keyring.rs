@@ -292,12 +292,7 @@ mod tests {
         // What is stored in databases depends on it: a change here is a change of format, with a new prefix.
         let keys = ring(KEY, &[]);
         assert_eq!(keys.seal_token("token|5:olake|source|/password", "hunter2"), FIXED_TOKEN);
-        assert_eq!(
-            keys.open_text("aad", FIXED_TEXT).as_deref(),
-            Ok("text"),
-            "{}",
-            keys.seal_text("aad", "text")
-        );
+        assert_eq!(keys.open_text("aad", FIXED_TEXT).unwrap(), "text");
     }
 
     const FIXED_TOKEN: &str = "sealed:ed1cc684.6lhqIKDK93ZLDO2_u5ngQw5Jcz48UII";

@@ -31,7 +31,9 @@ impl LogConfig {
             "text" => LogFormat::Text,
             "json" => LogFormat::Json,
             other => {
-                return Err(values.invalid("log.format", format!("must be auto, text or json, not '{other}'")));
+                return Err(
+                    values.invalid("log.format", format!("must be auto, text or json, not '{other}'"))
+                );
             }
         };
         Ok(Self { format, filter: values.text("log.filter") })
