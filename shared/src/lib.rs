@@ -5,7 +5,7 @@
 //! - [`store`] holds every query there is. PostgreSQL (services) or SQLite (one machine) is the truth.
 //! - [`bell`] carries task ids to workers, [`events`] tells who waits that a row changed. Both are hints:
 //!   whoever gets one looks at the row.
-//! - [`config`], [`crypto`], [`clock`], [`telemetry`]: what a process needs to start.
+//! - [`config`], [`crypto`], [`clock`], [`telemetry`], [`shutdown`]: what a process needs to start and to stop.
 
 pub mod bell;
 pub mod clock;
@@ -13,5 +13,6 @@ pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod events;
+pub mod shutdown;
 pub mod store;
 pub mod telemetry;

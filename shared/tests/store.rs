@@ -24,7 +24,7 @@ use olake_shared::{
         tasks::{
             Failure, Fence,
             claim::{Claim, Claimed, Work},
-            end::{Final, Outcome},
+            end::{Final, Outcome, Recovered},
             input::{OneShot, OneShotResult},
         },
         workers::{NewWorker, RunnableConnector, Runs},
@@ -481,15 +481,23 @@ async fn cancel_wishes_hold_without_a_worker(db: TestDatabase) {
 }
 
 async fn a_dead_workers_task_is_taken_back_once(db: TestDatabase) {
-    let (project, _, _, claimed) = claimed(&db, "j").await;
+    let (project, job, _, claimed) = claimed(&db, "j").await;
     let queue = db.store.queue();
     assert!(queue.orphaned(0).await.unwrap().is_empty(), "its lease runs");
     queue.forget_all_but(Uuid::now_v7()).await.unwrap();
-    assert_eq!(queue.orphaned(0).await.unwrap(), [claimed.fence]);
-    assert_eq!(queue.take_back(claimed.fence, "gone").await.unwrap().status, TaskStatus::Queued);
-    assert!(queue.take_back(claimed.fence, "gone").await.is_err());
+    queue.append_log(claimed.fence, &[line(1), line(2)]).await.unwrap();
+    let orphans = queue.orphaned(0).await.unwrap();
+    assert_eq!((orphans[0].fence, orphans[0].job, orphans[0].lines_of_attempt), (claimed.fence, Some(job), 2));
+    let left = Recovered { state: Some(r#"{"left":1}"#.into()), log: vec![line(3)] };
+    assert_eq!(queue.take_back(claimed.fence, "gone", &left).await.unwrap().status, TaskStatus::Queued);
+    assert!(queue.take_back(claimed.fence, "gone", &left).await.is_err());
     assert!(matches!(queue.end(claimed.fence, &clean()).await, Err(StoreError::Fenced)));
-    assert_eq!(project.task(claimed.fence.task).await.unwrap().status, TaskStatus::Queued);
+    let shown = project.task(claimed.fence.task).await.unwrap();
+    assert_eq!((shown.status, shown.log_lines), (TaskStatus::Queued, 3));
+    let worker = worker(&db.store).await;
+    let Some(Claim::Taken(again)) = queue.claim(claimed.fence.task, worker, "here").await.unwrap() else { panic!() };
+    let Work::Sync(work) = again.work else { panic!() };
+    assert_eq!(work.state.as_deref(), Some(r#"{"left":1}"#), "what the dead worker had not stored is there");
 }
 
 async fn failures_are_retried_as_often_as_the_job_says(db: TestDatabase) {

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-pub use redis::BellError;
+pub use redis::{BellError, open_client};
 pub(crate) use redis::connection_config;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, watch};

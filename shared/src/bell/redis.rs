@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Gauges, PATIENCE, Ring, WAITING, doorbell::doorbell};
-use crate::domain::task::PlaceClass;
+use crate::{config::Secret, domain::task::PlaceClass};
 
 /// The bell cannot be used. Nothing is lost by it.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +27,23 @@ pub enum BellError {
     /// Redis refused or cannot be reached.
     #[error("redis: {0}")]
     Redis(#[from] redis::RedisError),
+    /// The URL is no address of a Redis.
+    #[error("redis.url (OLAKE_REDIS_URL) must look like redis://user:password@host:6379/0")]
+    Address,
     /// Redis did not answer in time.
     #[error("redis did not answer in time")]
     Timeout,
+}
+
+/// A client for the Redis at `url`. Nothing is connected yet.
+///
+/// # Errors
+/// [`BellError`] when the URL is none of Redis. It is not shown: it may hold a password.
+pub fn open_client(url: &Secret) -> Result<Client, BellError> {
+    Client::open(url.expose()).map_err(|error| match error.kind() {
+        redis::ErrorKind::InvalidClientConfig => BellError::Address,
+        _ => BellError::Redis(error),
+    })
 }
 
 /// How often a broken backend is started again.

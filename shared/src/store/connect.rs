@@ -47,9 +47,13 @@ pub async fn open_postgres(
 /// # Errors
 /// [`ConnectError`] when the file cannot be opened or migrated.
 pub async fn open_sqlite(file: &Path) -> Result<DatabaseConnection, ConnectError> {
-    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", file.display()));
-    options.max_connections(8).min_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(|sqlite| {
+    // The path is given as it is: in a URL, signs such as `%` and `?` would mean something else.
+    let file = file.to_owned();
+    let mut options = ConnectOptions::new("sqlite://olake.db");
+    options.max_connections(8).min_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(move |sqlite| {
         sqlite
+            .filename(&file)
+            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)

@@ -57,6 +57,15 @@ pub struct SyncWork {
     pub settings: AdvancedSettings,
 }
 
+/// A running task whose owner is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    pub fence: Fence,
+    pub job: Option<i64>,
+    /// How many log lines of this attempt are stored.
+    pub lines_of_attempt: i64,
+}
+
 /// What a claim came to.
 #[derive(Clone, Debug)]
 pub enum Claim {
@@ -241,21 +250,44 @@ impl Queue {
             .collect())
     }
 
-    /// The running tasks whose owner's lease ran out, or whose owner is unknown: their fences.
-    pub async fn orphaned(&self, grace_micros: i64) -> Result<Vec<Fence>, StoreError> {
+    /// The running tasks whose owner's lease ran out, or whose owner is unknown.
+    pub async fn orphaned(&self, grace_micros: i64) -> Result<Vec<Orphan>, StoreError> {
         #[derive(FromQueryResult)]
         struct Row {
             id: Uuid,
+            job_id: Option<i64>,
             attempt: i32,
             epoch: i64,
+            lines_of_attempt: i64,
         }
         let sql = format!(
-            "SELECT t.id, t.attempt, t.epoch FROM tasks t LEFT JOIN workers w ON w.id = t.owner \
+            "SELECT t.id, t.job_id, t.attempt, t.epoch, CAST(COALESCE((SELECT SUM(c.lines) FROM task_log_chunks c \
+             WHERE c.task_id = t.id AND c.attempt = t.attempt), 0) AS BIGINT) AS lines_of_attempt \
+             FROM tasks t LEFT JOIN workers w ON w.id = t.owner \
              WHERE t.status = 'running' AND (w.id IS NULL OR w.lease_until + $1 < {}) ORDER BY t.id LIMIT 100",
             self.store.db_now()
         );
         let rows = Row::find_by_statement(self.store.sql(&sql, [grace_micros.into()])).all(&self.store.db).await?;
-        Ok(rows.into_iter().map(|row| Fence { task: row.id, attempt: row.attempt, epoch: row.epoch }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| Orphan {
+                fence: Fence { task: row.id, attempt: row.attempt, epoch: row.epoch },
+                job: row.job_id,
+                lines_of_attempt: row.lines_of_attempt,
+            })
+            .collect())
+    }
+
+    /// The attempts of all running tasks.
+    pub async fn running_attempts(&self) -> Result<Vec<(TaskId, i32)>, StoreError> {
+        #[derive(FromQueryResult)]
+        struct Row {
+            id: Uuid,
+            attempt: i32,
+        }
+        let sql = "SELECT id, attempt FROM tasks WHERE status = 'running'";
+        let rows = Row::find_by_statement(self.store.sql(sql, [])).all(&self.store.db).await?;
+        Ok(rows.into_iter().map(|row| (row.id, row.attempt)).collect())
     }
 
     /// Says in the row why a queued task is not running yet. Nothing happens if it is not queued any more.

@@ -60,6 +60,15 @@ impl Final {
     }
 }
 
+/// What was found of an attempt whose worker is gone.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// The last state it wrote.
+    pub state: Option<String>,
+    /// The lines that are not stored yet.
+    pub log: Vec<logs::LogLine>,
+}
+
 /// The wait before retry number `n` (from 0): 10 s, doubled each time, at most 10 minutes.
 fn back_off_micros(n: u32) -> i64 {
     (10_i64 << n.min(6)).min(600) * 1_000_000
@@ -138,14 +147,21 @@ impl Queue {
         Ok(())
     }
 
-    /// Gives a task back whose owner is lost, once its attempt is over.
+    /// Gives a task back whose owner is lost, once its attempt is over, and stores what the attempt left.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] when somebody else was faster.
-    pub async fn take_back(&self, fence: Fence, why: &str) -> Result<Ended, StoreError> {
+    pub async fn take_back(&self, fence: Fence, why: &str, left: &Recovered) -> Result<Ended, StoreError> {
         let store = &self.store;
         let tx = store.begin().await?;
         let row = store.lock_task(&tx, fence.task).await?.ok_or(StoreError::Fenced)?;
+        if row.epoch != fence.epoch || row.attempt != fence.attempt {
+            return Err(StoreError::Fenced);
+        }
+        if let (Some(state), Some(job)) = (&left.state, row.job_id) {
+            write_state(store, &tx, fence, job, row.state_sequence + 1, state).await?;
+        }
+        logs::append(store, &tx, fence, &left.log).await?;
         let failure = Failure::new(FailureClass::Infrastructure, why);
         let event = Event::OwnerLost { epoch: fence.epoch };
         let ended = apply(store, &tx, &row, event, Some(&failure)).await?.ok_or(StoreError::Fenced)?;

@@ -1,0 +1,104 @@
+//! A connector that speaks the OLake connector protocol: it reads files of a folder and writes Parquet files.
+//!
+//! It is the connector of the first steps (no database, no image, no network), and the one that tests are
+//! made with: its config can tell it to misbehave (`faults`), and the environment variable `DRIVER_VERSION`
+//! to be an older version.
+//!
+//! One file a thing: `flags` (the command line), `spec`, `check`, `catalog` (discover), `sync` (the
+//! commands), `source` and `value` (reading), `selection` (what a job chose), `parquet` (writing), `state`
+//! and `stats` (what a sync leaves), `output` (what it says), `faults`, `signals`, `version`, `config`,
+//! `clock`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+mod catalog;
+mod check;
+mod clock;
+mod config;
+mod faults;
+mod flags;
+mod output;
+mod parquet;
+mod selection;
+mod signals;
+mod source;
+mod spec;
+mod state;
+mod stats;
+mod sync;
+mod value;
+mod version;
+
+use crate::flags::{Arguments, Command};
+use crate::output::Output;
+use crate::signals::Stop;
+use crate::version::Version;
+
+fn main() -> ExitCode {
+    let version = Version::from_environment();
+    let stop = Stop::install(version);
+    let Some(arguments) = flags::parse(version, std::env::args_os().skip(1)) else {
+        return ExitCode::from(1);
+    };
+    let folder = folder(&arguments);
+    let output = Output::new(&folder);
+    let ran = stop
+        .context("failed to handle SIGTERM")
+        .and_then(|stop| run(&arguments, &folder, version, &output, &stop));
+    match ran {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            output.fatal(&format!("{error:#}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Where state, stats, streams and logs go: beside the config, or with `--no-save` to the folder for
+/// temporary files.
+fn folder(arguments: &Arguments) -> PathBuf {
+    if arguments.no_save {
+        return std::env::temp_dir();
+    }
+    let config = arguments.config.as_deref().or(arguments.destination.as_deref());
+    match config.and_then(Path::parent) {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn run(arguments: &Arguments, folder: &Path, version: Version, output: &Output, stop: &Stop) -> Result<u8> {
+    let config = || arguments.config.as_deref().context("--config not passed");
+    match arguments.command {
+        Command::Spec => {
+            output.result(&spec::spec(arguments.destination_type.as_deref())?);
+            Ok(0)
+        }
+        Command::Check => {
+            check::check(arguments.config.as_deref(), arguments.destination.as_deref(), version, output, stop)
+        }
+        Command::Discover => {
+            let request = catalog::Request {
+                config: config()?,
+                catalog: arguments.catalog.as_deref(),
+                database_prefix: arguments.destination_database_prefix.as_deref(),
+                threads: arguments.max_discover_threads,
+                folder,
+            };
+            catalog::discover(&request, version, output, stop)
+        }
+        Command::Sync => {
+            let request = sync::Request {
+                config: config()?,
+                destination: arguments.destination.as_deref().context("--destination not passed")?,
+                catalog: arguments.catalog.as_deref().context("--catalog not passed")?,
+                state: arguments.state.as_deref(),
+                folder,
+            };
+            sync::sync(&request, version, output, stop)
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What the connector printed: the lines until there is a log file, and the last of it for when the log
+//! gives no reason.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, Utc};
+
+use crate::connector::output::{LogLine, OutputParser};
+
+/// The lines of the tail, and how much of each is kept, in bytes.
+const TAIL_LINES: usize = 20;
+const TAIL_LINE_BYTES: usize = 4096;
+
+/// When this much waits to be given out, the feeder is asked to let a poll come first. In bytes.
+const ENOUGH: usize = 4 << 20;
+
+/// How many given lines are remembered until the log file is found to hold them too. The log file appears
+/// with the first line, so only a few of them can ever be doubled.
+const REMEMBERED_LINES: usize = 1000;
+const REMEMBERED_BYTES: usize = 4 << 20;
+
+/// The console of one attempt.
+pub struct Console {
+    parser: OutputParser,
+    /// Lines that were not given out yet.
+    waiting: Vec<LogLine>,
+    waiting_bytes: usize,
+    /// Lines that were given out and were not met in the log file yet.
+    given: VecDeque<LogLine>,
+    given_bytes: usize,
+    /// How many lines of the log file are still compared with `given`.
+    comparisons: usize,
+    tail: VecDeque<String>,
+    fed_since_take: bool,
+}
+
+impl Console {
+    pub fn new(started: DateTime<Utc>) -> Self {
+        Self {
+            parser: OutputParser::console(started),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            given: VecDeque::new(),
+            given_bytes: 0,
+            comparisons: 2 * REMEMBERED_LINES,
+            tail: VecDeque::new(),
+            fed_since_take: false,
+        }
+    }
+
+    /// Takes a chunk. Its lines are given out later if `give`; the tail keeps them in any case.
+    pub fn feed(&mut self, bytes: &[u8], give: bool) -> bool {
+        let mut lines = Vec::new();
+        self.parser.feed(bytes, &mut lines);
+        self.fed_since_take = true;
+        self.keep(lines, give);
+        self.waiting_bytes >= ENOUGH
+    }
+
+    /// The lines to give out now. A message that may be continued is held until nothing was printed for a
+    /// whole tick, or until the end.
+    pub fn take(&mut self, last: bool, log_is_found: bool) -> Vec<LogLine> {
+        let mut lines = Vec::new();
+        if last {
+            self.parser.finish(&mut lines);
+        } else if !self.fed_since_take {
+            self.parser.settle(&mut lines);
+        }
+        self.fed_since_take = false;
+        self.keep(lines, !log_is_found);
+        self.waiting_bytes = 0;
+        let taken = std::mem::take(&mut self.waiting);
+        for line in &taken {
+            self.given_bytes += line.message.len();
+            self.given.push_back(line.clone());
+        }
+        while self.given.len() > REMEMBERED_LINES || self.given_bytes > REMEMBERED_BYTES {
+            self.given_bytes -= self.given.pop_front().map_or(0, |line| line.message.len());
+        }
+        taken
+    }
+
+    /// Whether this line of the log file was already given out as a line of the console. True once for each
+    /// line that was given out.
+    pub fn already_gave(&mut self, line: &LogLine) -> bool {
+        if self.given.is_empty() {
+            return false;
+        }
+        self.comparisons = self.comparisons.saturating_sub(1);
+        if self.comparisons == 0 {
+            self.given.clear();
+            self.given_bytes = 0;
+            return false;
+        }
+        let Some(at) = self.given.iter().position(|given| given.is_same_message(line)) else { return false };
+        self.given_bytes -= self.given.remove(at).map_or(0, |line| line.message.len());
+        true
+    }
+
+    /// The last lines, oldest first.
+    pub fn tail(&self) -> Vec<String> {
+        self.tail.iter().cloned().collect()
+    }
+
+    fn keep(&mut self, lines: Vec<LogLine>, give: bool) {
+        for line in lines {
+            for text in line.message.lines().rev().take(TAIL_LINES).collect::<Vec<_>>().into_iter().rev() {
+                if self.tail.len() == TAIL_LINES {
+                    self.tail.pop_front();
+                }
+                self.tail.push_back(text[..text.floor_char_boundary(TAIL_LINE_BYTES)].to_owned());
+            }
+            if give {
+                self.waiting_bytes += line.message.len();
+                self.waiting.push(line);
+            }
+        }
+    }
+}

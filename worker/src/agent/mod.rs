@@ -1,0 +1,7 @@
+//! What stands beside a running connector and brings home what it writes.
+//!
+//! - [`follow`]: reads the output folder of one attempt while it is written.
+//! - [`supervisor`]: a process of its own that guards a connector's start and ends its process group.
+
+pub mod follow;
+pub mod supervisor;

@@ -1,0 +1,152 @@
+//! The command line of `olake-worker`.
+
+use std::{io::Write, path::PathBuf, sync::Arc};
+
+use clap::{Parser, Subcommand};
+use olake_shared::{
+    bell::{Bell, BellError, open_client},
+    clock::SystemClock,
+    config::{Config, ConfigError, Deployment, Secret, Sources},
+    events::Events,
+    shutdown,
+    store::{ConnectError, Store, open_postgres},
+    telemetry,
+};
+
+use crate::{
+    health,
+    launch::{LaunchError, Launcher, process::{ProcessLauncher, ProcessSettings}},
+    reconcile::{Deadlines, Settings, StartError, Worker},
+};
+
+/// A worker of the OLake control plane.
+///
+/// It claims tasks from PostgreSQL, runs their connectors, and writes status, state and logs back. Start as many as there
+/// is work for: they share it.
+#[derive(Debug, Parser)]
+#[command(name = "olake-worker", version, after_long_help = EXAMPLES)]
+pub struct Arguments {
+    /// A file with settings; it holds only what differs from the defaults (also: OLAKE_CONFIG)
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Settings come from the defaults, a file and OLAKE_… variables, the later ones winning. Required are OLAKE_DATABASE_URL,
+OLAKE_REDIS_URL, OLAKE_MASTER_KEY (or the same with _FILE and the name of a file) and OLAKE_CONNECTORS, a file such as:
+
+  [[connector]]
+  type = \"postgres\"
+  versions = [\"v0.9.4\"]
+  command = [\"/opt/olake/postgres/olake\"]
+  destinations = [\"parquet\", \"iceberg\"]
+
+Workers with the process launcher share one host and one data folder (OLAKE_DATA_DIR).
+
+Examples:
+  olake-worker run        work until SIGTERM or SIGINT
+  olake-worker config     show what is in force, and where it came from";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Claim tasks and run connectors until SIGTERM or SIGINT
+    Run,
+    /// Print the settings in force as TOML, secrets masked, with where each came from
+    Config,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The log cannot be set up.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::TelemetryError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The bell cannot be used.
+    #[error(transparent)]
+    Bell(#[from] BellError),
+    /// The launcher cannot be used.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The worker does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The health port cannot be used.
+    #[error(transparent)]
+    Health(#[from] health::HealthError),
+    /// The operating system refused.
+    #[error("{what}: {source}")]
+    Io { what: &'static str, source: std::io::Error },
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// [`CommandError`], in words for the person at the terminal.
+pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
+    let config = Config::load(Deployment::Services, Sources::of_process(arguments.config, Vec::new()))?;
+    match arguments.command {
+        Command::Run => work(&config).await,
+        Command::Config => std::io::stdout()
+            .write_all(config.masked_toml().as_bytes())
+            .map_err(|source| CommandError::Io { what: "the settings cannot be printed", source }),
+    }
+}
+
+async fn work(config: &Config) -> Result<(), CommandError> {
+    telemetry::init(&config.log)?;
+    let stop = shutdown::on_signals()
+        .map_err(|source| CommandError::Io { what: "signals cannot be received", source })?;
+    let empty = Secret::new("");
+    let database = config.database.url.as_ref().unwrap_or(&empty);
+    let db = open_postgres(database, config.database.max_connections, config.database.acquire_timeout).await?;
+    let store = Store::new(db, Arc::new(config.key_ring()?), SystemClock::shared());
+    let client = open_client(config.redis.url.as_ref().unwrap_or(&empty))?;
+    let bell = Bell::redis(client.clone(), &stop)?;
+    let events = Events::redis(client, &stop);
+    let launcher = process_launcher(config)?;
+    let worker = Worker::new(&store, bell.clone(), events, launcher, settings(config, false), stop.clone());
+    let health = health::bind(config.worker.listen).await?;
+    let serving = tokio::spawn(health.serve(store, bell, stop.clone()));
+    worker.run().await?;
+    let _ = serving.await;
+    Ok(())
+}
+
+/// The launcher that the configuration names.
+///
+/// # Errors
+/// [`CommandError`] when its folders or its table of connectors cannot be used.
+pub fn process_launcher(config: &Config) -> Result<Arc<dyn Launcher>, CommandError> {
+    let program = std::env::current_exe()
+        .map_err(|source| CommandError::Io { what: "this program's own path is unknown", source })?;
+    let table = config.connector_table(program.parent().unwrap_or(&program))?;
+    let settings = ProcessSettings::new(config.worker.kill_grace);
+    Ok(Arc::new(ProcessLauncher::new(&config.data_dir, table, settings, SystemClock::shared())?))
+}
+
+/// The worker's settings of a configuration. `alone`: see [`Settings::alone`].
+pub fn settings(config: &Config, alone: bool) -> Settings {
+    let number = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    Settings {
+        places_sync: number(config.worker.places_sync),
+        places_interactive: number(config.worker.places_interactive),
+        lease: config.worker.lease,
+        reconcile: config.worker.reconcile,
+        deadlines: Deadlines {
+            spec: config.deadlines.spec,
+            check: config.deadlines.check,
+            discover: config.deadlines.discover,
+            sync: config.deadlines.sync,
+        },
+        alone,
+    }
+}

@@ -1,0 +1,258 @@
+//! Launchers: how one attempt of a task gets a running connector, and what is seen of it until its end.
+//!
+//! - [`process`]: connectors are programs on this machine.
+//!
+//! What every launcher promises:
+//! - an attempt starts at most one connector, and none while an earlier run of the same job lives anywhere;
+//! - the end is told only when nothing of the connector lives any more, and after everything that it left;
+//! - secrets in the inputs are gone when the end is told; the connector's output stays until
+//!   [`Launcher::discard`], so that nothing is lost when it could not be stored;
+//! - what goes through [`Running::updates`] is bounded: who takes nothing stops the reading, not the connector.
+//!
+//! To add a launcher: a module with a type that implements [`Launcher`], a value of `worker.launcher` in the
+//! configuration, and its choice in the worker's start. `tests/process_launcher.rs` shows what to test.
+
+pub mod process;
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use olake_shared::{
+    domain::task::{FailureClass, TaskId},
+    store::workers::Runs,
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    agent::follow::{Ending, Progress},
+    connector::{
+        command::{CommandError, Request},
+        result::Exit,
+    },
+};
+
+/// One attempt, to be launched. It holds secrets in its request, and so has no `Debug`.
+#[derive(Clone)]
+pub struct Launch {
+    /// The task.
+    pub task: TaskId,
+    /// Its attempt.
+    pub attempt: i32,
+    /// The job it works on. Two syncs of one job never run at once.
+    pub job: Option<i64>,
+    /// The source type whose connector runs, as `postgres`.
+    pub connector_type: String,
+    /// The connector's version, as `v0.9.4`.
+    pub version: String,
+    /// What the connector is asked to do.
+    pub request: Request,
+}
+
+impl Launch {
+    /// The attempt alone, without what it was to do.
+    pub fn reference(&self) -> AttemptRef {
+        let job = if matches!(self.request, Request::Sync { .. }) { self.job } else { None };
+        AttemptRef { task: self.task, attempt: self.attempt, job }
+    }
+}
+
+/// An attempt that was launched, by this worker or by one that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AttemptRef {
+    /// The task.
+    pub task: TaskId,
+    /// Its attempt.
+    pub attempt: i32,
+    /// The job whose start guard it holds: that of a sync; none for one-shot kinds.
+    pub job: Option<i64>,
+}
+
+/// What is told of a running attempt, in the order in which it happened. `Ended` is the last.
+#[derive(Debug)]
+pub enum Update {
+    /// The start waits; why, for a person.
+    Starting(String),
+    /// The connector runs.
+    Started {
+        /// Its process.
+        pid: i32,
+    },
+    /// What it wrote since the last time.
+    Progress(Progress),
+    /// Nothing of it lives any more.
+    Ended(Ended),
+}
+
+/// The end of an attempt.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub seen: Seen,
+    /// What was not told before: the last lines, the last state, results that are files.
+    pub rest: Ending,
+}
+
+/// How the connector's process ended, if it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It ran, and ended like this.
+    Exit(Exit),
+    /// It was never started; the class and why. Told to stop meanwhile is a reason too.
+    NotStarted(FailureClass, String),
+    /// Nobody saw its end. Nothing of it lives any more all the same, or it holds the start guard of its job.
+    Vanished,
+}
+
+/// A launched attempt. Dropping it ends the connector like [`Self::stop`] does, and leaves its output for
+/// [`Launcher::recover`].
+pub struct Running {
+    /// What is told of it. Take them steadily: while the channel is full, output stays where it was written.
+    pub updates: mpsc::Receiver<Update>,
+    control: Box<dyn Control>,
+}
+
+impl Running {
+    /// A run that is told to stop by `control`.
+    pub fn new(updates: mpsc::Receiver<Update>, control: Box<dyn Control>) -> Self {
+        Self { updates, control }
+    }
+
+    /// Asks the connector to end: SIGTERM now, SIGKILL to all of its group after the grace. Does not wait; the
+    /// end comes as [`Update::Ended`]. May be called again.
+    pub fn stop(&self) {
+        self.control.stop();
+    }
+
+    /// Ends the connector at once, with SIGKILL to all of its group.
+    pub fn kill(&self) {
+        self.control.kill();
+    }
+}
+
+/// How a launcher ends a run. Dropped with the run, which ends it too.
+pub trait Control: Send + Sync {
+    /// See [`Running::stop`].
+    fn stop(&self);
+    /// See [`Running::kill`].
+    fn kill(&self);
+}
+
+/// Why an attempt was not launched, in words for a person. Never a content of an input.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// Nothing is configured for this type and version.
+    #[error(
+        "this worker has no connector for {connector_type} {version}: add it to the worker's table of connectors \
+         (OLAKE_CONNECTORS), or choose a version that is in it"
+    )]
+    NotConfigured {
+        /// The source type.
+        connector_type: String,
+        /// The version, as asked for.
+        version: String,
+    },
+    /// The configured program cannot be run.
+    #[error("the connector's program {} {problem}; the worker's table of connectors (OLAKE_CONNECTORS) names it", path.display())]
+    Program {
+        /// The program.
+        path: PathBuf,
+        /// "was not found", "is not executable" and the like.
+        problem: String,
+    },
+    /// The version cannot do what is asked.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// A folder or file of the attempt cannot be made.
+    #[error("{} cannot be {verb}: {source}", path.display())]
+    Files {
+        /// Which.
+        path: PathBuf,
+        /// "made", "written" and the like.
+        verb: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A path that goes to a connector as text is no text.
+    #[error("the data folder's path {} is not UTF-8", path.display())]
+    PathIsNoText {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The process that watches over the connector cannot be started.
+    #[error("the supervisor of the connector cannot be started: {source}")]
+    Supervisor {
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// This very attempt is running.
+    #[error("attempt {attempt} of this task is running already")]
+    Running {
+        /// The attempt.
+        attempt: i32,
+    },
+    /// Its end was waited for long enough; it can be tried again.
+    #[error("attempt {attempt} of this task has not ended yet, although it was told to")]
+    NotEnded {
+        /// The attempt.
+        attempt: i32,
+    },
+    /// The launcher's own work broke off.
+    #[error("the launcher broke off")]
+    BrokeOff,
+}
+
+impl LaunchError {
+    /// What the failure means for the task.
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::NotConfigured { .. } | Self::Program { .. } | Self::Command(_) => FailureClass::Image,
+            Self::Files { .. }
+            | Self::PathIsNoText { .. }
+            | Self::Supervisor { .. }
+            | Self::Running { .. }
+            | Self::NotEnded { .. }
+            | Self::BrokeOff => FailureClass::Infrastructure,
+        }
+    }
+}
+
+/// A way to run connectors.
+#[async_trait]
+pub trait Launcher: Send + Sync + 'static {
+    /// Its name in the configuration and in the worker's row.
+    fn name(&self) -> &'static str;
+
+    /// What it can run.
+    fn runs(&self) -> Runs;
+
+    /// Whether all workers with this launcher must be on one host.
+    fn one_host_only(&self) -> bool;
+
+    /// Launches an attempt.
+    ///
+    /// # Errors
+    /// Nothing was started then, and nothing is left behind.
+    async fn launch(&self, launch: Launch) -> Result<Running, LaunchError>;
+
+    /// What an attempt left whose worker is gone: ends what still runs of it, waits for that, and reads its
+    /// output from the beginning (the numbers of lines tell which are known). None when there is no output.
+    ///
+    /// # Errors
+    /// [`LaunchError::NotEnded`] when it does not end; [`LaunchError::Files`].
+    async fn recover(&self, attempt: AttemptRef) -> Result<Option<Ending>, LaunchError>;
+
+    /// Removes the output of an attempt that has ended, once all of it is stored. Done twice is done.
+    ///
+    /// # Errors
+    /// [`LaunchError::Files`]; [`Launcher::sweep`] will remove it.
+    async fn discard(&self, task: TaskId, attempt: i32) -> Result<(), LaunchError>;
+
+    /// Removes what attempts left behind that are not in `alive`; says how many there were. What runs in
+    /// this or another worker is left alone in any case.
+    ///
+    /// # Errors
+    /// [`LaunchError::Files`] for the first thing that could not be removed; the others were.
+    async fn sweep(&self, alive: &[(TaskId, i32)]) -> Result<u64, LaunchError>;
+}

@@ -1,0 +1,401 @@
+//! The folders of process attempts.
+//!
+//! - `<data>/attempts/<task>-<attempt>/`: the connector's output and its `TMPDIR`, until all of it is stored;
+//! - `<memory>/olake-<user>-<data folder>/<task>-<attempt>/`: its inputs, with secrets, while it runs. On a
+//!   memory file system; in `<data>/inputs/` where there is none, or no room on it;
+//! - `<data>/locks/`: the start guards.
+//!
+//! Invariants: each folder is of this user alone (0700, files 0600). In a place that everybody may write to, a
+//! folder which somebody else has made under our name is not used. The output folder of a run is locked by its
+//! worker while it is followed, so that a sweep (of another worker of this machine too) leaves it alone.
+
+use std::{
+    collections::HashSet,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use rustix::{
+    fs::{FlockOperation, flock, statfs},
+    process::geteuid,
+};
+
+use super::super::LaunchError;
+use crate::{
+    agent::supervisor::{guard, protocol::GuardFiles},
+    connector::command::InputFile,
+    launch::AttemptRef,
+};
+
+/// What marks a tmpfs in an answer of statfs.
+const TMPFS_MAGIC: i64 = 0x0102_1994;
+
+/// Room that is left to others on the memory file system, in bytes.
+const SPARE_ROOM: u64 = 1 << 20;
+
+/// The folders of all attempts.
+pub struct Folders {
+    attempts: PathBuf,
+    locks: PathBuf,
+    /// Inputs on disk.
+    disk_inputs: PathBuf,
+    /// Inputs in memory, where there is such a place.
+    memory_inputs: Option<PathBuf>,
+    warned: AtomicBool,
+}
+
+/// The output folder of one run, locked until this is dropped.
+pub struct Output {
+    /// Its path.
+    pub path: PathBuf,
+    _lock: File,
+}
+
+impl Folders {
+    /// The folders below `data` and `memory` (`/dev/shm`), made where they are missing.
+    pub fn open(data: &Path, memory: &Path) -> Result<Self, LaunchError> {
+        make_all(data)?;
+        let data = data.canonicalize().map_err(files(data, "read"))?;
+        if data.to_str().is_none() {
+            return Err(LaunchError::PathIsNoText { path: data });
+        }
+        let memory_inputs = match memory_place(&data, memory) {
+            Ok(place) => Some(place),
+            Err(reason) => {
+                tracing::warn!(
+                    reason,
+                    "configs of running connectors, with their secrets, are kept on disk while they run"
+                );
+                None
+            }
+        };
+        let folders = Self {
+            attempts: data.join("attempts"),
+            locks: data.join("locks"),
+            disk_inputs: data.join("inputs"),
+            memory_inputs,
+            warned: AtomicBool::new(false),
+        };
+        for folder in [&folders.attempts, &folders.locks, &folders.disk_inputs] {
+            make_all(folder)?;
+        }
+        Ok(folders)
+    }
+
+    /// The files that guard the start of an attempt.
+    pub fn guard(&self, attempt: &AttemptRef) -> GuardFiles {
+        let name = match attempt.job {
+            Some(job) => format!("job-{job}"),
+            None => format!("task-{}", attempt.task),
+        };
+        GuardFiles {
+            lock: self.locks.join(format!("{name}.lock")),
+            record: self.locks.join(format!("{name}.json")),
+            once: attempt.job.is_none(),
+        }
+    }
+
+    /// The lock of something that this machine has one of.
+    pub fn single(&self, name: &str) -> PathBuf {
+        self.locks.join(format!("single-{name}.lock"))
+    }
+
+    /// The path of an attempt's output folder.
+    pub fn output_path(&self, name: &str) -> PathBuf {
+        self.attempts.join(name)
+    }
+
+    /// Makes an empty output folder. None when a run has it.
+    pub fn make_output(&self, name: &str) -> Result<Option<Output>, LaunchError> {
+        let path = self.output_path(name);
+        // A sweep of another worker may come between making and locking; it does not come twice.
+        for _ in 0..3 {
+            if path.symlink_metadata().is_ok() {
+                match self.lock_output(name)? {
+                    Some(_leftover) => remove(&path)?,
+                    None => return Ok(None),
+                }
+            }
+            make(&path)?;
+            if let Some(output) = self.lock_output(name)?.filter(|output| output.path.exists()) {
+                return Ok(Some(output));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Locks an output folder. None when there is none, or when a run has it.
+    pub fn lock_output(&self, name: &str) -> Result<Option<Output>, LaunchError> {
+        let path = self.output_path(name);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(files(&path, "opened")(error)),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Output { path, _lock: file })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(files(&path, "locked")(error.into())),
+        }
+    }
+
+    /// Where inputs of `bytes` go: the path of a folder that does not exist yet.
+    pub fn inputs_path(&self, name: &str, bytes: u64) -> PathBuf {
+        match &self.memory_inputs {
+            Some(memory) if has_room(memory, bytes) => return memory.join(name),
+            Some(memory) if !self.warned.swap(true, Ordering::Relaxed) => tracing::warn!(
+                folder = %memory.display(),
+                "the memory file system has no room: configs of connectors, with their secrets, are kept on disk \
+                 while they run"
+            ),
+            _ => {}
+        }
+        self.disk_inputs.join(name)
+    }
+
+    /// Writes the inputs into the new folder `path`. What is left of an earlier try is removed first.
+    pub fn write_inputs(&self, path: &Path, inputs: &[InputFile]) -> Result<(), LaunchError> {
+        remove(path)?;
+        make(path)?;
+        for input in inputs {
+            let file = path.join(input.name);
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&file)
+                .and_then(|mut open| open.write_all(input.content.as_bytes()))
+                .map_err(files(&file, "written"))?;
+        }
+        Ok(())
+    }
+
+    /// Removes an attempt's inputs, wherever they are.
+    pub fn remove_inputs(&self, name: &str) -> Result<(), LaunchError> {
+        self.memory_inputs.iter().chain([&self.disk_inputs]).try_for_each(|place| remove(&place.join(name)))
+    }
+
+    /// Removes an attempt's output.
+    pub fn remove_output(&self, name: &str) -> Result<(), LaunchError> {
+        remove(&self.output_path(name))
+    }
+
+    /// Removes the folders of attempts that are not in `alive` and that no run has, and guards that nobody
+    /// holds. Says how many attempts' folders there were.
+    pub fn sweep(&self, alive: &HashSet<String>) -> Result<u64, LaunchError> {
+        let mut removed = 0;
+        let mut first_error = None;
+        let mut note = |result: Result<u64, LaunchError>| match result {
+            Ok(count) => removed += count,
+            Err(error) => {
+                first_error.get_or_insert(error);
+            }
+        };
+        // Inputs first: once the output is gone, nothing says that a run still has them.
+        for place in self.memory_inputs.iter().chain([&self.disk_inputs]) {
+            for name in names(place).into_iter().filter(|name| !alive.contains(name)) {
+                note(self.sweep_inputs(&place.join(&name), &name));
+            }
+        }
+        for name in names(&self.attempts).into_iter().filter(|name| !alive.contains(name)) {
+            note(match self.lock_output(&name) {
+                Ok(Some(output)) => remove(&output.path).map(|()| 1),
+                Ok(None) => Ok(0),
+                Err(error) => Err(error),
+            });
+        }
+        for name in names(&self.locks) {
+            note(self.sweep_guard(&name).map(|()| 0));
+        }
+        first_error.map_or(Ok(removed), Err)
+    }
+
+    fn sweep_inputs(&self, path: &Path, name: &str) -> Result<u64, LaunchError> {
+        if self.output_path(name).exists() && self.lock_output(name)?.is_none() {
+            return Ok(0);
+        }
+        remove(path).map(|()| 1)
+    }
+
+    fn sweep_guard(&self, name: &str) -> Result<(), LaunchError> {
+        let Some(stem) = name.strip_suffix(".lock") else { return Ok(()) };
+        let path = self.locks.join(name);
+        let Some(_held) = guard::try_lock(&path).map_err(files(&path, "locked"))? else { return Ok(()) };
+        remove_file(&self.locks.join(format!("{stem}.json")))?;
+        remove_file(&path)
+    }
+}
+
+/// An error about a path.
+pub fn files(path: &Path, verb: &'static str) -> impl FnOnce(io::Error) -> LaunchError {
+    let path = path.to_owned();
+    move |source| LaunchError::Files { path, verb, source }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+fn make(path: &Path) -> Result<(), LaunchError> {
+    DirBuilder::new().mode(0o700).create(path).map_err(files(path, "made"))
+}
+
+fn make_all(path: &Path) -> Result<(), LaunchError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(files(path, "made"))
+}
+
+fn remove(path: &Path) -> Result<(), LaunchError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(files(path, "removed")(error)),
+        _ => Ok(()),
+    }
+}
+
+fn remove_file(path: &Path) -> Result<(), LaunchError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(files(path, "removed")(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The folder for inputs in memory, or why there is none. Its name tells data folders apart, by what stays the
+/// same however their path is written.
+fn memory_place(data: &Path, memory: &Path) -> Result<PathBuf, String> {
+    let because = |error: io::Error| format!("{}: {error}", memory.display());
+    let kind = statfs(memory).map_err(|error| because(error.into()))?.f_type;
+    if i64::try_from(kind) != Ok(TMPFS_MAGIC) {
+        return Err(format!("{} is no memory file system", memory.display()));
+    }
+    let data = data.metadata().map_err(because)?;
+    let user = geteuid().as_raw();
+    let place = memory.join(format!("olake-{user}-{:x}-{:x}", data.dev(), data.ino()));
+    match DirBuilder::new().mode(0o700).create(&place) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(because(error)),
+        _ => {}
+    }
+    // Not following a link: the folder itself must be ours.
+    let found = place.symlink_metadata().map_err(because)?;
+    if !found.is_dir() || found.uid() != user || found.mode() & 0o777 != 0o700 {
+        return Err(format!("{} exists and is not a folder of this user alone", place.display()));
+    }
+    Ok(place)
+}
+
+fn has_room(folder: &Path, bytes: u64) -> bool {
+    statfs(folder).is_ok_and(|system| {
+        let block = u64::try_from(system.f_bsize).unwrap_or(0);
+        system.f_bavail.saturating_mul(block) >= bytes + SPARE_ROOM
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn folders() -> (tempfile::TempDir, Folders) {
+        let data = tempfile::tempdir().unwrap();
+        // Not a memory file system in every test environment; either way the same rules hold.
+        let folders = Folders::open(data.path(), data.path()).unwrap();
+        (data, folders)
+    }
+
+    fn input(name: &'static str, content: &str) -> InputFile {
+        InputFile { name, content: content.to_owned(), secret: true }
+    }
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    fn sweep(folders: &Folders, alive: &[&str]) -> u64 {
+        folders.sweep(&alive.iter().map(|name| (*name).to_owned()).collect()).unwrap()
+    }
+
+    #[test]
+    fn inputs_are_for_their_owner_alone() {
+        let (_data, folders) = folders();
+        let path = folders.inputs_path("a-1", 10);
+        folders.write_inputs(&path, &[input("source.json", "{}")]).unwrap();
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&path.join("source.json")), 0o600);
+        folders.write_inputs(&path, &[input("config.json", "{}")]).unwrap();
+        assert_eq!(names(&path), ["config.json"]);
+        folders.remove_inputs("a-1").unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn an_output_folder_has_one_run_and_a_new_run_finds_it_empty() {
+        let (_data, folders) = folders();
+        let output = folders.make_output("a-1").unwrap().unwrap();
+        assert_eq!(mode(&output.path), 0o700);
+        fs::write(output.path.join("state.json"), "{}").unwrap();
+        assert!(folders.make_output("a-1").unwrap().is_none());
+        drop(output);
+        let again = folders.make_output("a-1").unwrap().unwrap();
+        assert!(names(&again.path).is_empty());
+    }
+
+    #[test]
+    fn a_sweep_removes_what_is_not_alive_and_leaves_what_runs() {
+        let (_data, folders) = folders();
+        for name in ["dead-1", "alive-1", "runs-1"] {
+            folders.make_output(name).unwrap();
+            folders.write_inputs(&folders.inputs_path(name, 1), &[input("source.json", "{}")]).unwrap();
+        }
+        let _runs = folders.lock_output("runs-1").unwrap().unwrap();
+        assert_eq!(sweep(&folders, &["alive-1"]), 2);
+        for (name, left) in [("dead-1", false), ("alive-1", true), ("runs-1", true)] {
+            assert_eq!(folders.output_path(name).exists(), left, "{name}");
+            assert_eq!(folders.inputs_path(name, 1).exists(), left, "{name}");
+        }
+        assert_eq!(sweep(&folders, &["alive-1"]), 0);
+    }
+
+    #[test]
+    fn a_sweep_removes_guards_that_nobody_holds() {
+        let (_data, folders) = folders();
+        let attempt = |job| AttemptRef { task: uuid::Uuid::nil(), attempt: 1, job: Some(job) };
+        let (free, held) = (folders.guard(&attempt(1)), folders.guard(&attempt(2)));
+        for guard in [&free, &held] {
+            fs::write(&guard.lock, "").unwrap();
+            fs::write(&guard.record, "{}").unwrap();
+        }
+        let _held = guard::try_lock(&held.lock).unwrap().unwrap();
+        sweep(&folders, &[]);
+        assert!(!free.lock.exists() && !free.record.exists());
+        assert!(held.lock.exists() && held.record.exists());
+    }
+
+    #[test]
+    fn a_folder_in_memory_that_is_not_ours_alone_is_not_used() {
+        let shm = Path::new("/dev/shm");
+        if !statfs(shm).is_ok_and(|system| i64::try_from(system.f_type) == Ok(TMPFS_MAGIC)) {
+            return; // Nothing to be tried on this machine.
+        }
+        let data = tempfile::tempdir().unwrap();
+        let memory = tempfile::tempdir_in(shm).unwrap();
+        let place = memory_place(data.path(), memory.path()).unwrap();
+        assert_eq!(memory_place(data.path(), memory.path()).unwrap(), place);
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(memory_place(data.path(), memory.path()).unwrap_err().contains("not a folder of this user"));
+        fs::remove_dir(&place).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        symlink(elsewhere.path(), &place).unwrap();
+        assert!(memory_place(data.path(), memory.path()).unwrap_err().contains("not a folder of this user"));
+        let open = Folders::open(data.path(), memory.path()).unwrap();
+        assert!(open.inputs_path("a-1", 1).starts_with(data.path().canonicalize().unwrap()));
+    }
+
+    #[test]
+    fn without_room_in_memory_inputs_go_to_the_disk() {
+        let (_data, folders) = folders();
+        assert_eq!(folders.inputs_path("a-1", u64::MAX / 2), folders.disk_inputs.join("a-1"));
+    }
+}

@@ -1,0 +1,208 @@
+//! The process launcher: connectors are programs on this machine, each below a supervisor of its own
+//! ([`crate::agent::supervisor`]).
+//!
+//! - [`folders`]: where inputs, output and start guards are;
+//! - [`start`]: from an attempt to its supervisor: program, inputs, environment;
+//! - [`driver`]: one thread for each run: feeds the follower, and tells of the run until its end.
+//!
+//! Worker, supervisor and connector are bound together by pipes: the supervisor's stdin is the worker's life
+//! line and its orders, its stdout the reports, its stderr the connector's console. A worker that dies closes
+//! them all, and the supervisor ends the connector's group. A supervisor that dies leaves the record of the
+//! start guard, by which the driver ends the group.
+//!
+//! Invariant: no content of an input is in an argument or in an environment, and neither are the worker's own
+//! variables: supervisors start with no environment, connectors with a list that is written here.
+
+mod driver;
+mod folders;
+mod start;
+
+use std::{
+    collections::HashSet,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use olake_shared::{
+    clock::SharedClock,
+    config::connectors::ConnectorTable,
+    domain::task::TaskId,
+    store::workers::{RunnableConnector, Runs},
+};
+use tokio::sync::oneshot;
+
+use self::folders::{Folders, files};
+use super::{AttemptRef, Launch, LaunchError, Launcher, Running};
+use crate::agent::{
+    follow::{Ending, FolderFollower},
+    supervisor::{
+        guard::{self, Claim},
+        protocol::RunName,
+    },
+};
+
+/// How much longer than the grace an end is waited for.
+const END_SLACK: Duration = Duration::from_secs(10);
+
+/// How the process launcher works.
+#[derive(Clone, Debug)]
+pub struct ProcessSettings {
+    /// From SIGTERM to SIGKILL: a connector needs time for its last commit.
+    pub kill_grace: Duration,
+    /// The program and arguments of the supervisor, by an absolute path.
+    pub supervisor_command: Vec<OsString>,
+    /// A memory file system, for the inputs.
+    pub memory: PathBuf,
+}
+
+impl ProcessSettings {
+    /// The supervisor is a mode of the running program, which stays the same when its file is replaced.
+    pub fn new(kill_grace: Duration) -> Self {
+        Self {
+            kill_grace,
+            supervisor_command: vec!["/proc/self/exe".into(), "supervise".into()],
+            memory: "/dev/shm".into(),
+        }
+    }
+}
+
+/// Runs connectors as processes of this machine.
+pub struct ProcessLauncher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    folders: Arc<Folders>,
+    connectors: ConnectorTable,
+    settings: ProcessSettings,
+    clock: SharedClock,
+}
+
+impl ProcessLauncher {
+    /// A launcher with its folders in `data_dir`, which it makes.
+    ///
+    /// # Errors
+    /// [`LaunchError::Files`] and [`LaunchError::PathIsNoText`], when the folders cannot be used.
+    pub fn new(
+        data_dir: &Path,
+        connectors: ConnectorTable,
+        settings: ProcessSettings,
+        clock: SharedClock,
+    ) -> Result<Self, LaunchError> {
+        let folders = Arc::new(Folders::open(data_dir, &settings.memory)?);
+        Ok(Self { inner: Arc::new(Inner { folders, connectors, settings, clock }) })
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, LaunchError> + Send + 'static,
+    ) -> Result<T, LaunchError> {
+        let inner = self.inner.clone();
+        tokio::task::spawn_blocking(move || work(&inner)).await.unwrap_or(Err(LaunchError::BrokeOff))
+    }
+}
+
+#[async_trait]
+impl Launcher for ProcessLauncher {
+    fn name(&self) -> &'static str {
+        "process"
+    }
+
+    fn runs(&self) -> Runs {
+        let programs = self.inner.connectors.programs().iter();
+        let connectors = programs.flat_map(|program| {
+            program.versions.iter().map(|version| RunnableConnector {
+                connector_type: program.connector_type.clone(),
+                version: version.to_string(),
+                destinations: program.destinations.clone(),
+            })
+        });
+        Runs { connectors: connectors.collect() }
+    }
+
+    fn one_host_only(&self) -> bool {
+        true
+    }
+
+    async fn launch(&self, launch: Launch) -> Result<Running, LaunchError> {
+        let inner = self.inner.clone();
+        let (sender, launched) = oneshot::channel();
+        let run = move || match inner.start(&launch) {
+            Ok((driver, running)) => {
+                drop(launch);
+                // Nobody waits for it any more: dropped with the answer, the run ends by itself.
+                let _ = sender.send(Ok(running));
+                driver.run();
+            }
+            Err(error) => {
+                let _ = sender.send(Err(error));
+            }
+        };
+        thread::Builder::new()
+            .name("connector".to_owned())
+            .spawn(run)
+            .map_err(|source| LaunchError::Supervisor { source })?;
+        launched.await.unwrap_or(Err(LaunchError::BrokeOff))
+    }
+
+    async fn recover(&self, attempt: AttemptRef) -> Result<Option<Ending>, LaunchError> {
+        self.blocking(move |inner| inner.recover(&attempt)).await
+    }
+
+    async fn discard(&self, task: TaskId, attempt: i32) -> Result<(), LaunchError> {
+        self.blocking(move |inner| {
+            inner.folders.remove_inputs(&folder_name(task, attempt))?;
+            inner.folders.remove_output(&folder_name(task, attempt))
+        })
+        .await
+    }
+
+    async fn sweep(&self, alive: &[(TaskId, i32)]) -> Result<u64, LaunchError> {
+        let alive: HashSet<String> = alive.iter().map(|(task, attempt)| folder_name(*task, *attempt)).collect();
+        self.blocking(move |inner| inner.folders.sweep(&alive)).await
+    }
+}
+
+impl Inner {
+    fn recover(&self, attempt: &AttemptRef) -> Result<Option<Ending>, LaunchError> {
+        let name = folder_name(attempt.task, attempt.attempt);
+        let path = self.folders.output_path(&name);
+        if !path.exists() {
+            return self.folders.remove_inputs(&name).map(|()| None);
+        }
+        let run = RunName { task: attempt.task.to_string(), attempt: attempt.attempt };
+        let guarded = self.folders.guard(attempt);
+        let claim = Claim {
+            lock: &guarded.lock,
+            record: Some(&guarded.record),
+            run: &run,
+            grace: self.settings.kill_grace,
+            only_own: true,
+        };
+        let give_up_at = Instant::now() + self.settings.kill_grace + END_SLACK;
+        let held = claim
+            .take(
+                || (),
+                |pause| {
+                    thread::sleep(pause);
+                    Instant::now() >= give_up_at
+                },
+            )
+            .map_err(files(&guarded.lock, "locked"))?
+            .ok_or(LaunchError::NotEnded { attempt: attempt.attempt })?;
+        self.folders.remove_inputs(&name)?;
+        guard::forget(&guarded).map_err(files(&guarded.lock, "removed"))?;
+        drop(held);
+        let ending = FolderFollower::new(&path, self.clock.now()).finish();
+        Ok(Some(ending))
+    }
+}
+
+/// The name of an attempt's folders.
+fn folder_name(task: TaskId, attempt: i32) -> String {
+    format!("{task}-{attempt}")
+}

@@ -1,0 +1,15 @@
+//! The worker: claims tasks, runs connectors, and writes status, state and logs back.
+//!
+//! - [`reconcile`]: loops that take no input, do a bounded amount of work, may be repeated, and are woken by a signal
+//!   and by a timer;
+//! - [`launch`]: how a connector is started and watched; one module for each launcher;
+//! - [`agent`]: what runs beside a connector: it follows its files, and the supervisor that ends its process group;
+//! - [`connector`]: the connector protocol: command lines, output, results;
+//! - [`command`], [`health`]: the program's command line, and its port for probes.
+
+pub mod agent;
+pub mod command;
+pub mod connector;
+pub mod health;
+pub mod launch;
+pub mod reconcile;

@@ -1,0 +1,88 @@
+//! What a claimed task asks of its connector: the request, with the configs opened.
+
+use olake_shared::{
+    domain::{project::ProjectId, task::FailureClass},
+    store::{
+        connections::Side,
+        tasks::{
+            Failure, Queue,
+            claim::{Claimed, Work},
+            input::OneShot,
+        },
+    },
+};
+use serde_json::Value;
+
+use super::redact::Redactor;
+use crate::{
+    connector::{command::Request, state::parse_state},
+    launch::Launch,
+};
+
+/// A claimed task, ready to be launched.
+pub struct Described {
+    pub launch: Launch,
+    /// Knows every secret that the connector is given.
+    pub redactor: Redactor,
+}
+
+/// Opens the configs of a task and says what its connector is to do.
+///
+/// # Errors
+/// A failure in words, when a secret does not open or a stored state is broken.
+pub fn describe(queue: &Queue, task: &Claimed) -> Result<Described, Failure> {
+    let mut redactor = Redactor::default();
+    let request = match &task.work {
+        Work::OneShot(OneShot::Spec { destination_type }) => {
+            Request::Spec { destination_type: destination_type.clone() }
+        }
+        Work::OneShot(OneShot::Check { side: Side::Source, config }) => {
+            Request::CheckSource { config: open(queue, &task.project, Side::Source, config, &mut redactor)? }
+        }
+        Work::OneShot(OneShot::Check { side: Side::Destination, config }) => {
+            Request::CheckDestination { config: open(queue, &task.project, Side::Destination, config, &mut redactor)? }
+        }
+        Work::OneShot(OneShot::Discover { config, max_discover_threads }) => Request::Discover {
+            config: open(queue, &task.project, Side::Source, config, &mut redactor)?,
+            catalog: None,
+            destination_database_prefix: None,
+            max_threads: *max_discover_threads,
+        },
+        Work::Sync(sync) => Request::Sync {
+            source: open(queue, &task.project, Side::Source, &sync.source_config, &mut redactor)?,
+            destination: open(queue, &task.project, Side::Destination, &sync.destination_config, &mut redactor)?,
+            catalog: sync.streams_config.clone(),
+            state: match &sync.state {
+                None => None,
+                Some(text) => Some(parse_state(text.as_bytes()).ok_or_else(|| {
+                    let words = "the stored state of this job is no state; a run without it would load everything again";
+                    Failure::new(FailureClass::Infrastructure, words)
+                })?),
+            },
+        },
+    };
+    let launch = Launch {
+        task: task.fence.task,
+        attempt: task.fence.attempt,
+        job: task.job,
+        connector_type: task.connector_type.clone(),
+        version: task.connector_version.clone(),
+        request,
+    };
+    Ok(Described { launch, redactor })
+}
+
+fn open(
+    queue: &Queue,
+    project: &ProjectId,
+    side: Side,
+    config: &Value,
+    redactor: &mut Redactor,
+) -> Result<String, Failure> {
+    let opened = queue.open_config(project, side, config).map_err(|error| {
+        let words = format!("the {}'s config cannot be opened: {error}. Type the secret in again.", side.name());
+        Failure::new(FailureClass::Connector, words)
+    })?;
+    redactor.learn(config, &opened);
+    Ok(opened.to_string())
+}

@@ -1,0 +1,242 @@
+//! The worker's loops.
+//!
+//! Each takes no input, does a bounded amount of work, may be repeated by any worker at any time, and is woken by a
+//! signal and by a timer:
+//! - [`lease`]: says that this worker lives;
+//! - [`claims`]: takes what is due while there are places, and runs it ([`run`]);
+//! - [`wishes`]: tells running connectors to stop;
+//! - [`orphans`]: takes back what dead workers left;
+//! - [`schedules`]: fires the slots of jobs;
+//! - [`upkeep`]: results and rows that were kept long enough.
+//!
+//! To add one: a file with one `pub(super) async fn …(worker: Arc<Worker>)` that loops until `worker.stop`, and its line
+//! in [`Worker::run`].
+
+mod claims;
+mod describe;
+mod interpret;
+mod lease;
+mod orphans;
+mod places;
+mod redact;
+mod run;
+mod running;
+mod schedules;
+mod upkeep;
+mod wishes;
+
+use std::{sync::Arc, time::Duration};
+
+use olake_shared::{
+    bell::Bell,
+    domain::task::PlaceClass,
+    events::{Event, Events, What},
+    store::{
+        Store, StoreError,
+        tasks::{Ended, Queue},
+        workers::NewWorker,
+    },
+};
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use self::{lease::Lease, places::Places, running::RunningTasks};
+use crate::launch::Launcher;
+
+/// How a worker works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Syncs at a time.
+    pub places_sync: usize,
+    /// Specs, checks and discovers at a time.
+    pub places_interactive: usize,
+    /// How long this worker counts as alive after each sign of life.
+    pub lease: Duration,
+    /// How often each loop looks by itself.
+    pub reconcile: Duration,
+    /// Deadlines of the kinds.
+    pub deadlines: Deadlines,
+    /// Whether every other worker is known to be dead (one machine, whose data folder this process has locked): what
+    /// they left is taken over at once.
+    pub alone: bool,
+}
+
+/// How long the kinds may run.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    pub spec: Duration,
+    pub check: Duration,
+    pub discover: Duration,
+    pub sync: Duration,
+}
+
+/// A worker.
+pub struct Worker {
+    id: Uuid,
+    host: String,
+    settings: Settings,
+    queue: Queue,
+    bell: Bell,
+    events: Events,
+    launcher: Arc<dyn Launcher>,
+    lease: Lease,
+    sync: Places,
+    interactive: Places,
+    running: RunningTasks,
+    /// Wakes the schedules' loop, for tests that move the clock.
+    look: Notify,
+    stop: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Worker {
+    /// A worker that runs connectors by `launcher`. Nothing happens before [`Worker::run`].
+    pub fn new(
+        store: &Store,
+        bell: Bell,
+        events: Events,
+        launcher: Arc<dyn Launcher>,
+        settings: Settings,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id: Uuid::now_v7(),
+            host: host_name(),
+            sync: Places::new(settings.places_sync),
+            interactive: Places::new(settings.places_interactive),
+            lease: Lease::new(settings.lease),
+            settings,
+            queue: store.queue(),
+            bell,
+            events,
+            launcher,
+            running: RunningTasks::default(),
+            look: Notify::new(),
+            stop,
+            tracker: TaskTracker::new(),
+        })
+    }
+
+    /// Works until `stop`; then tells the running connectors to stop, waits for them, and gives their tasks back.
+    ///
+    /// # Errors
+    /// [`StartError`] when this worker must not work: the loops are not started then.
+    pub async fn run(self: &Arc<Self>) -> Result<(), StartError> {
+        self.start().await?;
+        for class in PlaceClass::ALL {
+            let places = self.places(*class);
+            let (bell, free, rung, stop) =
+                (self.bell.clone(), places.watch_free(), places.rung().clone(), self.stop.clone());
+            self.tracker.spawn(async move { bell.listen(*class, free, rung, stop).await });
+            self.tracker.spawn(claims::run(self.clone(), *class));
+        }
+        self.tracker.spawn(wishes::run(self.clone()));
+        self.tracker.spawn(orphans::run(self.clone()));
+        self.tracker.spawn(schedules::run(self.clone()));
+        self.tracker.spawn(upkeep::run(self.clone()));
+        // The lease outlives the other loops: it holds until the last connector has ended.
+        let ended = CancellationToken::new();
+        let lease = tokio::spawn(lease::run(self.clone(), ended.clone()));
+        self.stop.cancelled().await;
+        self.running.stop_all(running::StopReason::Shutdown);
+        self.tracker.close();
+        self.tracker.wait().await;
+        ended.cancel();
+        let _ = lease.await;
+        if let Err(error) = self.queue.unregister(self.id).await {
+            tracing::warn!(%error, "the worker's row was not removed; its lease runs out by itself");
+        }
+        tracing::info!(worker.id = %self.id, "worker stopped");
+        Ok(())
+    }
+
+    async fn start(&self) -> Result<(), StartError> {
+        let others = self.queue.other_hosts(self.launcher.name(), &self.host).await?;
+        if self.launcher.one_host_only() && !others.is_empty() {
+            return Err(StartError::OtherHost { launcher: self.launcher.name(), hosts: others, mine: self.host.clone() });
+        }
+        self.queue.register(&self.row(), self.settings.lease).await?;
+        self.lease.renewed();
+        if self.settings.alone {
+            self.queue.forget_all_but(self.id).await?;
+            orphans::take_over(self).await?;
+        }
+        orphans::sweep(self).await?;
+        tracing::info!(
+            worker.id = %self.id,
+            launcher = self.launcher.name(),
+            connectors = self.launcher.runs().connectors.len(),
+            "worker started"
+        );
+        Ok(())
+    }
+
+    fn row(&self) -> NewWorker {
+        let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        NewWorker {
+            id: self.id,
+            host: self.host.clone(),
+            launcher: self.launcher.name().to_owned(),
+            runs: self.launcher.runs(),
+            places_sync: number(self.settings.places_sync),
+            places_interactive: number(self.settings.places_interactive),
+        }
+    }
+
+    fn places(&self, class: PlaceClass) -> &Places {
+        match class {
+            PlaceClass::Sync => &self.sync,
+            PlaceClass::Interactive => &self.interactive,
+        }
+    }
+
+    /// Tells who waits that a task's status changed.
+    fn publish_end(&self, ended: &Ended) {
+        self.events.publish(Event {
+            task: ended.task,
+            project: ended.project.clone(),
+            job: ended.job,
+            what: What::Status(ended.status),
+        });
+    }
+
+    /// Makes every loop look now.
+    pub fn look_now(&self) {
+        self.look.notify_waiters();
+        self.sync.rung().notify_one();
+        self.interactive.rung().notify_one();
+    }
+
+    /// The number of connectors that run under this worker.
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+}
+
+/// Why a worker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Workers with this launcher share one host and one data folder.
+    #[error(
+        "workers with the {launcher} launcher must all be on one host, since they share its data folder: this is '{mine}', \
+         and others are on {}", hosts.join(", ")
+    )]
+    OtherHost { launcher: &'static str, hosts: Vec<String>, mine: String },
+    /// The database refused or cannot be reached.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Waits for a signal or the timer. False: the worker stops.
+async fn next_look(worker: &Worker) -> bool {
+    tokio::select! {
+        () = worker.stop.cancelled() => false,
+        () = worker.look.notified() => true,
+        () = tokio::time::sleep(worker.settings.reconcile) => true,
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

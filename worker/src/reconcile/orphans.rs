@@ -1,0 +1,101 @@
+//! Takes back the tasks of workers that died, fails what nobody can run, and removes what attempts left behind.
+
+use std::{sync::Arc, time::Duration};
+
+use olake_shared::store::{StoreError, logs::LogLine, tasks::end::Recovered};
+
+use super::{Worker, next_look};
+use crate::{agent::follow::Ending, connector::state::StateText, launch::AttemptRef};
+
+/// A lease that ran out is believed after this much more: clocks of databases are read, not waited for.
+const GRACE_MICROS: i64 = 1_000_000;
+
+/// How long a task may wait for a worker that can run it, while others are up.
+const UNSCHEDULABLE_AFTER: Duration = Duration::from_secs(30);
+
+pub(super) async fn run(worker: Arc<Worker>) {
+    while next_look(&worker).await {
+        if worker.lease.is_settled()
+            && let Err(error) = take_over(&worker).await
+        {
+            tracing::warn!(%error, "tasks of dead workers were not taken back");
+        }
+        if worker.lease.holds()
+            && let Err(error) = fail_unrunnable(&worker).await
+        {
+            tracing::warn!(%error, "tasks that nobody can run were not looked for");
+        }
+    }
+}
+
+/// Gives tasks back to the queue whose owner is dead. What still runs of them is ended first, and what they left on
+/// this machine and the dead worker did not store is stored: a connector may have told its source already how far it is.
+pub(super) async fn take_over(worker: &Worker) -> Result<(), StoreError> {
+    for orphan in worker.queue.orphaned(GRACE_MICROS).await? {
+        let fence = orphan.fence;
+        let attempt = AttemptRef { task: fence.task, attempt: fence.attempt, job: orphan.job };
+        let left = match worker.launcher.recover(attempt).await {
+            Ok(left) => left.map(|ending| recovered(ending, orphan.lines_of_attempt)).unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!(task.id = %fence.task, attempt = fence.attempt, %error, "not taken back yet");
+                continue;
+            }
+        };
+        match worker.queue.take_back(fence, "the worker that ran this attempt is gone", &left).await {
+            Ok(ended) => {
+                tracing::warn!(
+                    task.id = %fence.task, attempt = fence.attempt, status = %ended.status,
+                    "taken back from a dead worker"
+                );
+                if let Err(error) = worker.launcher.discard(fence.task, fence.attempt).await {
+                    tracing::warn!(task.id = %fence.task, %error, "the attempt's files were not removed; a sweep will");
+                }
+                worker.publish_end(&ended);
+                worker.look_now();
+            }
+            Err(StoreError::Fenced) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The part of what an attempt left that is not stored yet.
+fn recovered(ending: Ending, stored_lines: i64) -> Recovered {
+    let known = usize::try_from(stored_lines).unwrap_or(usize::MAX);
+    let lines = ending.progress.log.into_iter().skip(known);
+    Recovered {
+        state: ending.progress.state.map(StateText::into_string),
+        log: lines
+            .map(|line| LogLine { level: line.level.as_str().to_owned(), time: line.time, message: line.message })
+            .collect(),
+    }
+}
+
+/// Removes the files of attempts that are over.
+pub(super) async fn sweep(worker: &Worker) -> Result<(), StoreError> {
+    let alive = worker.queue.running_attempts().await?;
+    match worker.launcher.sweep(&alive).await {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "what ended attempts had left behind was removed"),
+        Err(error) => tracing::warn!(%error, "what ended attempts left behind was not removed"),
+    }
+    Ok(())
+}
+
+async fn fail_unrunnable(worker: &Worker) -> Result<(), StoreError> {
+    let Some(runs) = worker.queue.live_runs().await? else { return Ok(()) };
+    let after = i64::try_from(UNSCHEDULABLE_AFTER.as_micros()).unwrap_or(i64::MAX);
+    for (id, connector, version) in worker.queue.unrunnable(&runs, 0).await? {
+        worker.queue.hold(id, &format!("no worker that is up runs {connector} {version}")).await?;
+    }
+    for (id, connector, version) in worker.queue.unrunnable(&runs, after).await? {
+        let message = format!(
+            "no worker that is up runs {connector} {version}: add it to a worker's connectors, or choose another version"
+        );
+        if let Some(ended) = worker.queue.fail_unschedulable(id, &message).await? {
+            worker.publish_end(&ended);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! The tasks that run under this worker, and how they are told to stop.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use olake_shared::domain::task::TaskId;
+use tokio::sync::watch;
+
+/// Why a connector is told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// A person wished it.
+    Cancelled,
+    /// It ran longer than its deadline.
+    Deadline,
+    /// This worker stops.
+    Shutdown,
+    /// The task has another owner by now.
+    Fenced,
+}
+
+/// The running tasks. The first reason to stop counts, but a wish to cancel goes before a shutdown: the task must not
+/// come back.
+#[derive(Clone, Default)]
+pub struct RunningTasks(Arc<Mutex<HashMap<TaskId, watch::Sender<Option<StopReason>>>>>);
+
+/// A task's place in the table; gone when dropped.
+pub struct Entry {
+    tasks: RunningTasks,
+    id: TaskId,
+    stop: watch::Sender<Option<StopReason>>,
+}
+
+impl RunningTasks {
+    pub fn enter(&self, id: TaskId) -> Entry {
+        let stop = watch::Sender::new(None);
+        if let Ok(mut tasks) = self.0.lock() {
+            tasks.insert(id, stop.clone());
+        }
+        Entry { tasks: self.clone(), id, stop }
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.lock().map_or(0, |tasks| tasks.len())
+    }
+
+    pub fn ids(&self) -> Vec<TaskId> {
+        self.0.lock().map_or_else(|_| Vec::new(), |tasks| tasks.keys().copied().collect())
+    }
+
+    /// Tells one task to stop, if it runs here.
+    pub fn stop(&self, id: TaskId, reason: StopReason) {
+        if let Ok(tasks) = self.0.lock()
+            && let Some(stop) = tasks.get(&id)
+        {
+            give(stop, reason);
+        }
+    }
+
+    /// Tells all to stop.
+    pub fn stop_all(&self, reason: StopReason) {
+        for id in self.ids() {
+            self.stop(id, reason);
+        }
+    }
+}
+
+fn give(stop: &watch::Sender<Option<StopReason>>, reason: StopReason) {
+    stop.send_if_modified(|current| {
+        let take = match *current {
+            None => true,
+            Some(before) => before == StopReason::Shutdown && reason == StopReason::Cancelled,
+        };
+        if take {
+            *current = Some(reason);
+        }
+        take
+    });
+}
+
+impl Entry {
+    /// Watches for the reason to stop.
+    pub fn watch(&self) -> watch::Receiver<Option<StopReason>> {
+        self.stop.subscribe()
+    }
+
+    /// Stops the task from within.
+    pub fn stop(&self, reason: StopReason) {
+        give(&self.stop, reason);
+    }
+
+    /// Stops the task from within, whatever reason was given before.
+    pub fn stop_now(&self, reason: StopReason) {
+        self.stop.send_replace(Some(reason));
+    }
+
+    /// The reason that was given, if one was.
+    pub fn reason(&self) -> Option<StopReason> {
+        *self.stop.borrow()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Ok(mut tasks) = self.tasks.0.lock() {
+            tasks.remove(&self.id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_wish_to_cancel_goes_before_a_shutdown_and_not_the_other_way_round() {
+        let tasks = RunningTasks::default();
+        let entry = tasks.enter(Uuid::nil());
+        tasks.stop_all(StopReason::Shutdown);
+        tasks.stop(Uuid::nil(), StopReason::Cancelled);
+        assert_eq!(entry.reason(), Some(StopReason::Cancelled));
+        tasks.stop_all(StopReason::Shutdown);
+        assert_eq!(entry.reason(), Some(StopReason::Cancelled));
+        drop(entry);
+        assert_eq!(tasks.len(), 0);
+    }
+}

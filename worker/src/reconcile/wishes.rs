@@ -1,0 +1,39 @@
+//! Wishes to cancel reach the running connectors: by the event at once, by a look at the rows otherwise.
+
+use std::sync::Arc;
+
+use olake_shared::events::What;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::{Worker, running::StopReason};
+
+pub(super) async fn run(worker: Arc<Worker>) {
+    let mut events = worker.events.subscribe();
+    // Until the last connector has ended: a wish counts also while this worker stops.
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Ok(event) if event.what == What::CancelWish => worker.running.stop(event.task, StopReason::Cancelled),
+                Ok(_) => continue,
+                Err(RecvError::Lagged(_)) => look(&worker).await,
+                Err(RecvError::Closed) => return,
+            },
+            () = tokio::time::sleep(worker.settings.reconcile) => look(&worker).await,
+            () = stopped(&worker) => return,
+        }
+    }
+}
+
+async fn stopped(worker: &Worker) {
+    worker.stop.cancelled().await;
+    while worker.running() > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+async fn look(worker: &Worker) {
+    match worker.queue.cancel_wishes(&worker.running.ids()).await {
+        Ok(wishes) => wishes.into_iter().for_each(|id| worker.running.stop(id, StopReason::Cancelled)),
+        Err(error) => tracing::warn!(%error, "wishes to cancel were not read"),
+    }
+}
