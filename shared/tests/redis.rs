@@ -49,7 +49,9 @@ impl Server {
 
     async fn wait(&self) {
         until(async || {
-            let Ok(mut connection) = self.client().get_multiplexed_async_connection().await else { return false };
+            let Ok(mut connection) = self.client().get_multiplexed_async_connection().await else {
+                return false;
+            };
             redis::cmd("PING").query_async::<String>(&mut connection).await.is_ok()
         })
         .await;

@@ -147,7 +147,12 @@ fn clean() -> Final {
 
 async fn accounts_and_sessions(db: TestDatabase) {
     let store = &db.store;
-    let new = NewUser { username: "ada".into(), email: "ada@example.org".into(), password_hash: "h".into(), is_admin: true };
+    let new = NewUser {
+        username: "ada".into(),
+        email: "ada@example.org".into(),
+        password_hash: "h".into(),
+        is_admin: true,
+    };
     let ada = store.create_user(new.clone()).await.unwrap();
     let again = store.create_user(new.clone()).await.unwrap_err();
     assert_eq!(again.to_string(), "username 'ada' is not unique");
@@ -176,7 +181,10 @@ async fn configs_are_kept_sealed_and_shown_with_tokens(db: TestDatabase) {
     assert_eq!(made.config.as_object().unwrap().keys().collect::<Vec<_>>(), ["z", "path", "password", "big"]);
 
     let row = olake_shared::store::entities::source::Entity::find_by_id_raw(&db, made.id).await;
-    assert!(!row.contains("hunter22") && !row.contains("/in") && !row.contains(&token), "stored in clear: {row}");
+    assert!(
+        !row.contains("hunter22") && !row.contains("/in") && !row.contains(&token),
+        "stored in clear: {row}"
+    );
 
     let opened = db.store.open_config(project.project(), Side::Source, &made.config).unwrap();
     assert_eq!(opened, shop().config);
@@ -185,7 +193,10 @@ async fn configs_are_kept_sealed_and_shown_with_tokens(db: TestDatabase) {
     let back = ConnectionInput { config: made.config.clone(), ..shop() };
     let updated = project.update_connection(Side::Source, made.id, &back, None, user).await.unwrap();
     assert_eq!(updated.config, made.config);
-    assert_eq!(db.store.open_config(project.project(), Side::Source, &updated.config).unwrap(), shop().config);
+    assert_eq!(
+        db.store.open_config(project.project(), Side::Source, &updated.config).unwrap(),
+        shop().config
+    );
 
     // A token of another place opens nothing, and the error names the field.
     let mut moved = made.config.clone();
@@ -218,7 +229,9 @@ async fn a_spec_that_arrives_later_seals_what_it_names(db: TestDatabase) {
     let worker = worker(&db.store).await;
     let ask = OneShot::Spec { destination_type: None };
     let task = project.create_one_shot("files", "v0.9.4", &ask, user).await.unwrap().task;
-    let Some(Claim::Taken(claimed)) = db.store.queue().claim(task, worker, "here").await.unwrap() else { panic!() };
+    let Some(Claim::Taken(claimed)) = db.store.queue().claim(task, worker, "here").await.unwrap() else {
+        panic!()
+    };
     let spec = json!({"jsonschema": {"properties": {"pin": {"type": "string", "format": "password"}}}, "uischema": "{}"});
     let key = SpecKey { connector_type: "files".into(), version: "v0.9.4".into(), destination_type: None };
     let end = Final {
@@ -257,7 +270,11 @@ async fn racing_creates_have_one_winner(db: TestDatabase) {
     for lost in results.iter().filter_map(|r| r.as_ref().err()) {
         assert!(matches!(lost, StoreError::NameTaken { .. }), "{lost}");
     }
-    assert_eq!(project.connections(Side::Source, Page::default()).await.unwrap().len(), 1, "a loser left a source");
+    assert_eq!(
+        project.connections(Side::Source, Page::default()).await.unwrap().len(),
+        1,
+        "a loser left a source"
+    );
 }
 
 async fn a_source_in_use_is_not_deleted_and_keeps_its_type(db: TestDatabase) {
@@ -267,7 +284,8 @@ async fn a_source_in_use_is_not_deleted_and_keeps_its_type(db: TestDatabase) {
     let error = project.delete_connection(Side::Source, a.source.id, user).await.unwrap_err();
     assert_eq!(error.to_string(), "source 'shop' is used by 2 jobs: a, b");
     let other_type = ConnectionInput { connector_type: "mysql".into(), ..shop() };
-    let error = project.update_connection(Side::Source, a.source.id, &other_type, None, user).await.unwrap_err();
+    let error =
+        project.update_connection(Side::Source, a.source.id, &other_type, None, user).await.unwrap_err();
     assert!(matches!(error, StoreError::Invalid { ref field, .. } if field == "type"), "{error}");
     let jobs = project.jobs_by_connection(Side::Source, Some(a.source.id)).await.unwrap();
     assert_eq!(jobs[&a.source.id].len(), 2);
@@ -278,9 +296,13 @@ async fn a_stale_revision_changes_nothing(db: TestDatabase) {
     let (project, user) = setting(&db).await;
     let made = project.create_connection(Side::Source, &shop(), user).await.unwrap();
     let renamed = ConnectionInput { name: "renamed".into(), ..shop() };
-    let first = project.update_connection(Side::Source, made.id, &renamed, Some(made.revision), user).await.unwrap();
+    let first =
+        project.update_connection(Side::Source, made.id, &renamed, Some(made.revision), user).await.unwrap();
     assert_eq!(first.revision, made.revision + 1);
-    let stale = project.update_connection(Side::Source, made.id, &shop(), Some(made.revision), user).await.unwrap_err();
+    let stale = project
+        .update_connection(Side::Source, made.id, &shop(), Some(made.revision), user)
+        .await
+        .unwrap_err();
     assert!(matches!(stale, StoreError::Stale { current } if current == first.revision));
     assert_eq!(project.connection(Side::Source, made.id).await.unwrap().name, "renamed");
 }
@@ -316,13 +338,23 @@ async fn a_job_makes_reuses_or_refuses_its_sides(db: TestDatabase) {
     assert_eq!(project.create_job(&third, user).await.unwrap().source.id, first.source.id, "with tokens too");
 
     let differs = ConnectionInput { config: json!({"path": "/elsewhere"}), ..shop() };
-    let error = project.create_job(&JobInput { source: SideInput::Inline(differs), ..job("x") }, user).await.unwrap_err();
+    let error = project
+        .create_job(&JobInput { source: SideInput::Inline(differs), ..job("x") }, user)
+        .await
+        .unwrap_err();
     assert_eq!(error.to_string(), "source name 'shop' is not unique");
 
     let newer = ConnectionInput { name: "newer".into(), version: "v0.9.5".into(), ..lake() };
-    let error = project.create_job(&JobInput { destination: SideInput::Inline(newer), ..job("x") }, user).await.unwrap_err();
+    let error = project
+        .create_job(&JobInput { destination: SideInput::Inline(newer), ..job("x") }, user)
+        .await
+        .unwrap_err();
     assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
-    assert_eq!(project.connections(Side::Destination, Page::default()).await.unwrap().len(), 1, "half a job was made");
+    assert_eq!(
+        project.connections(Side::Destination, Page::default()).await.unwrap().len(),
+        1,
+        "half a job was made"
+    );
 
     let bad = JobInput { frequency: "hourly".into(), ..job("x") };
     assert!(matches!(project.create_job(&bad, user).await, Err(StoreError::Invalid { .. })));
@@ -345,7 +377,10 @@ async fn lists_are_paged_newest_first(db: TestDatabase) {
         project.create_job(&job(&format!("job {n}")), user).await.unwrap();
     }
     let all = project.jobs(JobFilter::default(), Page::default()).await.unwrap();
-    assert_eq!(all.iter().map(|j| j.name.as_str()).collect::<Vec<_>>(), ["job 4", "job 3", "job 2", "job 1", "job 0"]);
+    assert_eq!(
+        all.iter().map(|j| j.name.as_str()).collect::<Vec<_>>(),
+        ["job 4", "job 3", "job 2", "job 1", "job 0"]
+    );
     let mut seen = Vec::new();
     let mut after = None;
     loop {
@@ -387,7 +422,10 @@ async fn a_task_is_claimed_once_however_many_workers_race(db: TestDatabase) {
     assert_eq!(taken, 1);
     assert!(queue.due(PlaceClass::Sync, &runs(), 10).await.unwrap().is_empty());
     let shown = project.task(task).await.unwrap();
-    assert_eq!((shown.status, shown.attempt, shown.phase), (TaskStatus::Running, 1, Some(TaskPhase::Scheduling)));
+    assert_eq!(
+        (shown.status, shown.attempt, shown.phase),
+        (TaskStatus::Running, 1, Some(TaskPhase::Scheduling))
+    );
     assert_eq!(project.attempts(task).await.unwrap().len(), 1);
 }
 
@@ -425,15 +463,23 @@ async fn the_state_of_a_run_is_fenced_and_kept_to_the_byte(db: TestDatabase) {
     assert!(matches!(queue.end(old, &clean()).await, Err(StoreError::Fenced)));
     let end = Final { records_read: Some(7), bytes_read: Some(70), ..clean() };
     queue.end(claimed.fence, &end).await.unwrap();
-    assert!(matches!(queue.push_state(claimed.fence, job, 9, "{}").await, Err(StoreError::Fenced)), "after the end");
+    assert!(
+        matches!(queue.push_state(claimed.fence, job, 9, "{}").await, Err(StoreError::Fenced)),
+        "after the end"
+    );
     assert!(matches!(queue.end(claimed.fence, &clean()).await, Err(StoreError::Fenced)), "ended twice");
 
     let shown = project.task(claimed.fence.task).await.unwrap();
-    assert_eq!((shown.status, shown.records_read, shown.exit_code), (TaskStatus::Succeeded, Some(7), Some(0)));
+    assert_eq!(
+        (shown.status, shown.records_read, shown.exit_code),
+        (TaskStatus::Succeeded, Some(7), Some(0))
+    );
     assert_eq!(project.job(job).await.unwrap().last_run.unwrap().state, "succeeded");
 
     let next = project.create_sync(job, user).await.unwrap().task;
-    let Some(Claim::Taken(next)) = queue.claim(next, worker(&db.store).await, "here").await.unwrap() else { panic!() };
+    let Some(Claim::Taken(next)) = queue.claim(next, worker(&db.store).await, "here").await.unwrap() else {
+        panic!()
+    };
     let Work::Sync(work) = next.work else { panic!() };
     assert_eq!(work.state.as_deref(), Some(text));
 }
@@ -441,7 +487,10 @@ async fn the_state_of_a_run_is_fenced_and_kept_to_the_byte(db: TestDatabase) {
 async fn an_interrupted_task_comes_back_with_its_state(db: TestDatabase) {
     let (project, job, _, claimed) = claimed(&db, "j").await;
     let queue = db.store.queue();
-    let end = Final { state: Some((1, r#"{"at":5}"#.into())), ..Final::bare(Outcome::Interrupted("stopped".into())) };
+    let end = Final {
+        state: Some((1, r#"{"at":5}"#.into())),
+        ..Final::bare(Outcome::Interrupted("stopped".into()))
+    };
     let ended = queue.end(claimed.fence, &end).await.unwrap();
     assert_eq!(ended.status, TaskStatus::Queued);
     assert_eq!(queue.due(PlaceClass::Sync, &runs(), 1).await.unwrap(), [claimed.fence.task], "due at once");
@@ -466,12 +515,19 @@ async fn cancel_wishes_hold_without_a_worker(db: TestDatabase) {
     let nothing = project.cancel_job(job.id).await.unwrap_err();
     assert_eq!(nothing.to_string(), "no sync of job 'j' is running");
     let task = project.create_sync(job.id, user).await.unwrap().task;
-    assert_eq!(project.cancel_job(job.id).await.unwrap().status, TaskStatus::Cancelled, "a queued one ends at once");
+    assert_eq!(
+        project.cancel_job(job.id).await.unwrap().status,
+        TaskStatus::Cancelled,
+        "a queued one ends at once"
+    );
     assert!(db.store.queue().claim(task, Uuid::now_v7(), "here").await.unwrap().is_none());
     assert!(matches!(project.cancel_task(task).await, Err(StoreError::NothingToCancel(_))));
 
     let task = project.create_sync(job.id, user).await.unwrap().task;
-    let Some(Claim::Taken(claimed)) = db.store.queue().claim(task, Uuid::now_v7(), "here").await.unwrap() else { panic!() };
+    let Some(Claim::Taken(claimed)) = db.store.queue().claim(task, Uuid::now_v7(), "here").await.unwrap()
+    else {
+        panic!()
+    };
     assert_eq!(project.cancel_job(job.id).await.unwrap().status, TaskStatus::Running);
     assert_eq!(project.cancel_job(job.id).await.unwrap().status, TaskStatus::Running, "twice is once");
     assert_eq!(db.store.queue().cancel_wishes(&[task]).await.unwrap(), [task]);
@@ -487,7 +543,10 @@ async fn a_dead_workers_task_is_taken_back_once(db: TestDatabase) {
     queue.forget_all_but(Uuid::now_v7()).await.unwrap();
     queue.append_log(claimed.fence, &[line(1), line(2)]).await.unwrap();
     let orphans = queue.orphaned(0).await.unwrap();
-    assert_eq!((orphans[0].fence, orphans[0].job, orphans[0].lines_of_attempt), (claimed.fence, Some(job), 2));
+    assert_eq!(
+        (orphans[0].fence, orphans[0].job, orphans[0].lines_of_attempt),
+        (claimed.fence, Some(job), 2)
+    );
     let left = Recovered { state: Some(r#"{"left":1}"#.into()), log: vec![line(3)] };
     assert_eq!(queue.take_back(claimed.fence, "gone", &left).await.unwrap().status, TaskStatus::Queued);
     assert!(queue.take_back(claimed.fence, "gone", &left).await.is_err());
@@ -495,7 +554,9 @@ async fn a_dead_workers_task_is_taken_back_once(db: TestDatabase) {
     let shown = project.task(claimed.fence.task).await.unwrap();
     assert_eq!((shown.status, shown.log_lines), (TaskStatus::Queued, 3));
     let worker = worker(&db.store).await;
-    let Some(Claim::Taken(again)) = queue.claim(claimed.fence.task, worker, "here").await.unwrap() else { panic!() };
+    let Some(Claim::Taken(again)) = queue.claim(claimed.fence.task, worker, "here").await.unwrap() else {
+        panic!()
+    };
     let Work::Sync(work) = again.work else { panic!() };
     assert_eq!(work.state.as_deref(), Some(r#"{"left":1}"#), "what the dead worker had not stored is there");
 }
@@ -503,7 +564,8 @@ async fn a_dead_workers_task_is_taken_back_once(db: TestDatabase) {
 async fn failures_are_retried_as_often_as_the_job_says(db: TestDatabase) {
     let (project, _, user, claimed) = claimed(&db, "j").await;
     let queue = db.store.queue();
-    let failed = || Outcome::Bad(Failure { exit_code: Some(1), ..Failure::new(FailureClass::Connector, "no") });
+    let failed =
+        || Outcome::Bad(Failure { exit_code: Some(1), ..Failure::new(FailureClass::Connector, "no") });
     let end = Final { retries: 1, ..Final::bare(failed()) };
     assert_eq!(queue.end(claimed.fence, &end).await.unwrap().status, TaskStatus::Queued);
     let shown = project.task(claimed.fence.task).await.unwrap();
@@ -513,7 +575,9 @@ async fn failures_are_retried_as_often_as_the_job_says(db: TestDatabase) {
     let created = project.create_sync(shown.job.unwrap(), user).await.unwrap();
     assert_eq!(created.task, claimed.fence.task);
     assert_eq!(queue.due(PlaceClass::Sync, &runs(), 1).await.unwrap(), [claimed.fence.task]);
-    let Some(Claim::Taken(again)) = queue.claim(created.task, Uuid::now_v7(), "here").await.unwrap() else { panic!() };
+    let Some(Claim::Taken(again)) = queue.claim(created.task, Uuid::now_v7(), "here").await.unwrap() else {
+        panic!()
+    };
     let end = Final { retries: 1, ..Final::bare(failed()) };
     assert_eq!(queue.end(again.fence, &end).await.unwrap().status, TaskStatus::Failed);
     let shown = project.task(created.task).await.unwrap();
@@ -528,13 +592,19 @@ async fn one_shots_lose_their_input_and_keep_their_result_for_a_day(db: TestData
     let (project, user) = (project(&store).await, user(&store).await);
     let ask = OneShot::Check { side: Side::Source, config: json!({"n": 12_345_678_901_234_567_u64}) };
     let task = project.create_one_shot("files", "v0.9.4", &ask, user).await.unwrap().task;
-    let Some(Claim::Taken(claimed)) = store.queue().claim(task, Uuid::now_v7(), "here").await.unwrap() else { panic!() };
+    let Some(Claim::Taken(claimed)) = store.queue().claim(task, Uuid::now_v7(), "here").await.unwrap() else {
+        panic!()
+    };
     let Work::OneShot(OneShot::Check { config, .. }) = &claimed.work else { panic!() };
     assert_eq!(config["n"].to_string(), "12345678901234567");
     let result = OneShotResult::Check { succeeded: false, message: "no route".into() };
     store.queue().end(claimed.fence, &Final { result: Some(result.clone()), ..clean() }).await.unwrap();
     use sea_orm::EntityTrait;
-    let row = olake_shared::store::entities::task::Entity::find_by_id(task).one(store.connection()).await.unwrap().unwrap();
+    let row = olake_shared::store::entities::task::Entity::find_by_id(task)
+        .one(store.connection())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(row.input.is_none() && !row.result.unwrap().contains("no route"));
     assert_eq!(project.one_shot_result(task).await.unwrap(), Some(result));
     assert_eq!(store.queue().drop_old_results().await.unwrap(), 0);
@@ -639,7 +709,10 @@ mod schedules {
                 let Fired::Started(created) = fired else { panic!("{fired:?}") };
                 started += 1;
                 let worker = worker(&store).await;
-                let Some(Claim::Taken(task)) = queue.claim(created.task, worker, "here").await.unwrap() else { panic!() };
+                let Some(Claim::Taken(task)) = queue.claim(created.task, worker, "here").await.unwrap()
+                else {
+                    panic!()
+                };
                 queue.end(task.fence, &clean()).await.unwrap();
             }
         }

@@ -15,7 +15,10 @@ use olake_shared::{
 
 use crate::{
     health,
-    launch::{LaunchError, Launcher, process::{ProcessLauncher, ProcessSettings}},
+    launch::{
+        LaunchError, Launcher,
+        process::{ProcessLauncher, ProcessSettings},
+    },
     reconcile::{Deadlines, Settings, StartError, Worker},
 };
 
@@ -107,7 +110,8 @@ async fn work(config: &Config) -> Result<(), CommandError> {
         .map_err(|source| CommandError::Io { what: "signals cannot be received", source })?;
     let empty = Secret::new("");
     let database = config.database.url.as_ref().unwrap_or(&empty);
-    let db = open_postgres(database, config.database.max_connections, config.database.acquire_timeout).await?;
+    let db =
+        open_postgres(database, config.database.max_connections, config.database.acquire_timeout).await?;
     let store = Store::new(db, Arc::new(config.key_ring()?), SystemClock::shared());
     let client = open_client(config.redis.url.as_ref().unwrap_or(&empty))?;
     let bell = Bell::redis(client.clone(), &stop)?;

@@ -90,7 +90,8 @@ async fn ready(store: Data<&Store>, bell: Data<&Bell>) -> Response {
 /// Gauges in Prometheus' text form.
 #[handler]
 async fn metrics(store: Data<&Store>, bell: Data<&Bell>) -> Response {
-    let mut text = String::from("# HELP olake_tasks Tasks by class of places and status.\n# TYPE olake_tasks gauge\n");
+    let mut text =
+        String::from("# HELP olake_tasks Tasks by class of places and status.\n# TYPE olake_tasks gauge\n");
     match store.queue().depths().await {
         Ok(depths) => {
             for (class, status, number) in depths {

@@ -15,8 +15,8 @@ use std::{
     time::Duration,
 };
 
-pub use redis::{BellError, open_client};
 pub(crate) use redis::connection_config;
+pub use redis::{BellError, open_client};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -100,7 +100,9 @@ impl Bell {
         match &self.0 {
             Way::InProcess(channels) => {
                 let receiver = channels[index(class)].receiver.lock().ok().and_then(|mut slot| slot.take());
-                let Some(receiver) = receiver else { return tracing::error!(%class, "the bell has a listener already") };
+                let Some(receiver) = receiver else {
+                    return tracing::error!(%class, "the bell has a listener already");
+                };
                 shutdown.run_until_cancelled(listen_in_process(receiver, free, rung)).await;
             }
             Way::Redis(bell) => bell.listen(class, free, rung, shutdown).await,
@@ -134,7 +136,11 @@ impl Bell {
     }
 }
 
-async fn listen_in_process(mut receiver: mpsc::Receiver<Ring>, mut free: watch::Receiver<bool>, rung: Arc<Notify>) {
+async fn listen_in_process(
+    mut receiver: mpsc::Receiver<Ring>,
+    mut free: watch::Receiver<bool>,
+    rung: Arc<Notify>,
+) {
     loop {
         if free.wait_for(|free| *free).await.is_err() || receiver.recv().await.is_none() {
             return;

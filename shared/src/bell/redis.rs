@@ -123,12 +123,10 @@ impl RedisBell {
         while !shutdown.is_cancelled() {
             // After a broken connection bells may have been missed: look at the rows.
             rung.notify_one();
-            let (backend, feeding) = doorbell(storage(self.connection.clone(), class), pushed.clone(), free.clone());
+            let (backend, feeding) =
+                doorbell(storage(self.connection.clone(), class), pushed.clone(), free.clone());
             let name = format!("{class}-{}", Uuid::now_v7());
-            let worker = WorkerBuilder::new(name)
-                .backend(backend)
-                .data(rung.clone())
-                .build(hear);
+            let worker = WorkerBuilder::new(name).backend(backend).data(rung.clone()).build(hear);
             let ended = tokio::select! {
                 ended = worker.run() => ended,
                 () = feeding => return,
@@ -163,9 +161,10 @@ async fn ring_one(mut connection: ConnectionManager, class: PlaceClass, ring: Ri
     // A bell says "something is due". When many say so already, one more would only grow the queue, and apalis' fetch
     // breaks on very long ones.
     if waiting < WAITING as u64 {
-        storage(connection.clone(), class).push(ring).await.map_err(|error| {
-            redis::RedisError::from(std::io::Error::other(error.to_string()))
-        })?;
+        storage(connection.clone(), class)
+            .push(ring)
+            .await
+            .map_err(|error| redis::RedisError::from(std::io::Error::other(error.to_string())))?;
     }
     connection.publish::<_, _, ()>(queue(class), "").await?;
     Ok(())

@@ -33,8 +33,9 @@ impl Frequency {
     pub fn parse(text: &str, zone: Option<&str>) -> Result<Self, FrequencyError> {
         let zone = match zone {
             None | Some("") => Tz::UTC,
-            Some(name) => Tz::from_str(name)
-                .map_err(|_| FrequencyError(format!("'{name}' is no IANA time zone (such as Europe/Berlin)")))?,
+            Some(name) => Tz::from_str(name).map_err(|_| {
+                FrequencyError(format!("'{name}' is no IANA time zone (such as Europe/Berlin)"))
+            })?,
         };
         let cron = match interval(text)? {
             Some(cron) => cron,
@@ -65,8 +66,11 @@ fn cron_text(text: &str) -> Result<Cron, FrequencyError> {
     if let Some(sign) = quartz_sign(text) {
         return Err(FrequencyError(format!("'{sign}' in '{text}' is not understood; {HELP}")));
     }
-    let (seconds, year) =
-        if fields == 5 { (Seconds::Disallowed, Year::Disallowed) } else { (Seconds::Required, Year::Required) };
+    let (seconds, year) = if fields == 5 {
+        (Seconds::Disallowed, Year::Disallowed)
+    } else {
+        (Seconds::Required, Year::Required)
+    };
     CronParser::builder()
         .seconds(seconds)
         .year(year)
@@ -78,8 +82,8 @@ fn cron_text(text: &str) -> Result<Cron, FrequencyError> {
 /// The first sign of Quartz' extensions. `L` and `W` stand in names too (JUL, WED), so names are taken out first.
 fn quartz_sign(text: &str) -> Option<char> {
     const NAMES: [&str; 19] = [
-        "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC", "SUN", "MON", "TUE", "WED",
-        "THU", "FRI", "SAT",
+        "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC", "SUN", "MON",
+        "TUE", "WED", "THU", "FRI", "SAT",
     ];
     let mut rest = text.to_ascii_uppercase();
     for name in NAMES {
@@ -91,7 +95,8 @@ fn quartz_sign(text: &str) -> Option<char> {
 /// `N-unit` as the cron text that comes as often as that, on round times.
 fn interval(text: &str) -> Result<Option<Cron>, FrequencyError> {
     let Some((number, unit)) = text.trim().split_once('-') else { return Ok(None) };
-    if !number.bytes().all(|b| b.is_ascii_digit()) || number.is_empty() || text.contains(char::is_whitespace) {
+    if !number.bytes().all(|b| b.is_ascii_digit()) || number.is_empty() || text.contains(char::is_whitespace)
+    {
         return Ok(None);
     }
     let bad = |why: &str| FrequencyError(format!("'{text}': {why}; {HELP}"));
@@ -108,7 +113,10 @@ fn interval(text: &str) -> Result<Option<Cron>, FrequencyError> {
         ("months" | "month", 1..=12) => format!("0 0 1 */{n} *"),
         ("years" | "year", 1) => "0 0 1 1 *".to_owned(),
         ("years" | "year", _) => return Err(bad("more than 1 year apart is not possible")),
-        ("minutes" | "minute" | "hours" | "hour" | "days" | "day" | "weeks" | "week" | "months" | "month", _) => {
+        (
+            "minutes" | "minute" | "hours" | "hour" | "days" | "day" | "weeks" | "week" | "months" | "month",
+            _,
+        ) => {
             return Err(bad("cron has no such interval"));
         }
         _ => return Ok(None),
@@ -156,13 +164,34 @@ mod tests {
     #[test]
     fn anything_else_is_refused_with_words() {
         for bad in [
-            "", " ", "hourly", "@daily", "* * * *", "* * * * * *", "61 * * * *", "0 0 ? * *", "0 0 L * *", "0 0 15W * *",
-            "0 0 * * 5#2", "0-minutes", "90-minutes", "x-minutes", "-1-minutes", "5-fortnights", "99999999999-days",
-            "0 0 30 2 *", "0 0 0 1 1 * 1999",
+            "",
+            " ",
+            "hourly",
+            "@daily",
+            "* * * *",
+            "* * * * * *",
+            "61 * * * *",
+            "0 0 ? * *",
+            "0 0 L * *",
+            "0 0 15W * *",
+            "0 0 * * 5#2",
+            "0-minutes",
+            "90-minutes",
+            "x-minutes",
+            "-1-minutes",
+            "5-fortnights",
+            "99999999999-days",
+            "0 0 30 2 *",
+            "0 0 0 1 1 * 1999",
         ] {
             let error = Frequency::parse(bad, None).expect_err(bad).to_string();
-            assert!(error.contains("frequency is cron text") || error.contains("never comes"), "{bad}: {error}");
+            assert!(
+                error.contains("frequency is cron text") || error.contains("never comes"),
+                "{bad}: {error}"
+            );
         }
-        assert!(Frequency::parse("* * * * *", Some("Mars/Base")).unwrap_err().to_string().contains("Mars/Base"));
+        assert!(
+            Frequency::parse("* * * * *", Some("Mars/Base")).unwrap_err().to_string().contains("Mars/Base")
+        );
     }
 }

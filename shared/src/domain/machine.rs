@@ -95,8 +95,9 @@ pub fn decide(task: &TaskView, event: Event) -> Result<TaskView, Refusal> {
                 (false, false) => end(Failed),
             }
         }),
-        Event::Interrupted { epoch } | Event::OwnerLost { epoch } => owned(task, epoch)
-            .map(|()| if task.cancel_requested { end(Cancelled) } else { TaskView { epoch: epoch + 1, ..end(Queued) } }),
+        Event::Interrupted { epoch } | Event::OwnerLost { epoch } => owned(task, epoch).map(|()| {
+            if task.cancel_requested { end(Cancelled) } else { TaskView { epoch: epoch + 1, ..end(Queued) } }
+        }),
         Event::Unschedulable => match task.status {
             Queued => Ok(end(Failed)),
             _ => Err(Refusal::NotNow),
@@ -157,7 +158,11 @@ mod tests {
             any::<u128>().prop_map(|n| Event::Claim { worker: Uuid::from_u128(n) }),
             Just(Event::CancelWish),
             epoch.clone().prop_map(|epoch| Event::CleanEnd { epoch }),
-            (epoch.clone(), class, any::<bool>()).prop_map(|(epoch, class, retry)| Event::BadEnd { epoch, class, retry }),
+            (epoch.clone(), class, any::<bool>()).prop_map(|(epoch, class, retry)| Event::BadEnd {
+                epoch,
+                class,
+                retry
+            }),
             epoch.clone().prop_map(|epoch| Event::Interrupted { epoch }),
             epoch.prop_map(|epoch| Event::OwnerLost { epoch }),
             Just(Event::Unschedulable),

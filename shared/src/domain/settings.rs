@@ -80,7 +80,10 @@ impl AdvancedSettings {
         if let Some(zone) = &settings.time_zone
             && zone.parse::<chrono_tz::Tz>().is_err()
         {
-            return Err(error("time_zone", &format!("'{zone}' is no IANA time zone (such as Europe/Berlin)")));
+            return Err(error(
+                "time_zone",
+                &format!("'{zone}' is no IANA time zone (such as Europe/Berlin)"),
+            ));
         }
         Ok(settings)
     }
@@ -90,7 +93,12 @@ fn error(field: &str, reason: &str) -> SettingError {
     SettingError { field: field.to_owned(), reason: reason.to_owned() }
 }
 
-fn number<T: TryFrom<u64>>(name: &str, value: &Value, least: u64, most: u64) -> Result<Option<T>, SettingError> {
+fn number<T: TryFrom<u64>>(
+    name: &str,
+    value: &Value,
+    least: u64,
+    most: u64,
+) -> Result<Option<T>, SettingError> {
     if value.is_null() {
         return Ok(None);
     }

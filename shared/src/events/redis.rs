@@ -51,7 +51,12 @@ pub(super) async fn publish(
     }
 }
 
-pub(super) async fn listen(client: Client, me: Uuid, local: broadcast::Sender<Event>, shutdown: CancellationToken) {
+pub(super) async fn listen(
+    client: Client,
+    me: Uuid,
+    local: broadcast::Sender<Event>,
+    shutdown: CancellationToken,
+) {
     loop {
         let lost = shutdown.run_until_cancelled(listen_once(&client, me, &local)).await;
         let Some(lost) = lost else { return };
@@ -74,7 +79,8 @@ async fn listen_once(client: &Client, me: Uuid, local: &broadcast::Sender<Event>
             continue;
         }
         let Some(what) = read_word(&wire.what) else { continue };
-        let _ = local.send(Event { task: wire.task, project: ProjectId::new(wire.project), job: wire.job, what });
+        let _ =
+            local.send(Event { task: wire.task, project: ProjectId::new(wire.project), job: wire.job, what });
     }
     Ok(())
 }

@@ -77,8 +77,11 @@ impl Store {
         match user::Entity::insert(row).exec_with_returning(&self.db).await {
             Ok(row) => Ok(row.into()),
             Err(e) if StoreError::is_unique_violation(&e) => {
-                let name_taken =
-                    user::Entity::find().filter(user::Column::Username.eq(&new.username)).count(&self.db).await? > 0;
+                let name_taken = user::Entity::find()
+                    .filter(user::Column::Username.eq(&new.username))
+                    .count(&self.db)
+                    .await?
+                    > 0;
                 Err(if name_taken {
                     StoreError::AccountTaken { field: "username", value: new.username }
                 } else {
@@ -106,14 +109,20 @@ impl Store {
         let Some((user, _)) = self.user_by_name(username).await? else {
             return Err(StoreError::NotFound(format!("user '{username}'")));
         };
-        let row = user::ActiveModel { id: Set(user.id), password_hash: Set(password_hash), ..Default::default() };
+        let row =
+            user::ActiveModel { id: Set(user.id), password_hash: Set(password_hash), ..Default::default() };
         user::Entity::update(row).exec(&self.db).await?;
         session::Entity::delete_many().filter(session::Column::UserId.eq(user.id)).exec(&self.db).await?;
         Ok(())
     }
 
     /// Opens a session for `ttl`; its token is kept as a hash only. Sessions that have expired are removed on the way.
-    pub async fn create_session(&self, user: i64, token: &str, ttl: TimeDelta) -> Result<DateTime<Utc>, StoreError> {
+    pub async fn create_session(
+        &self,
+        user: i64,
+        token: &str,
+        ttl: TimeDelta,
+    ) -> Result<DateTime<Utc>, StoreError> {
         let now = self.clock.now();
         session::Entity::delete_many()
             .filter(session::Column::ExpiresAt.lte(time::micros(now)))

@@ -1,9 +1,12 @@
 //! Opening the database: PostgreSQL by URL, or a SQLite file in the data folder.
 
-use std::{path::Path, time::Duration};
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 use olake_migrations::{Migrator, MigratorTrait};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, sqlx::sqlite::SqliteJournalMode, sqlx::sqlite::SqliteSynchronous};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DbErr, sqlx::sqlite::SqliteJournalMode,
+    sqlx::sqlite::SqliteSynchronous,
+};
 
 use crate::config::Secret;
 
@@ -13,6 +16,9 @@ pub enum ConnectError {
     /// The URL is of another database.
     #[error("database.url (OLAKE_DATABASE_URL) must begin with postgres://")]
     Scheme,
+    /// The file cannot be made.
+    #[error("the database's file cannot be opened: {0}")]
+    File(#[from] std::io::Error),
     /// The database refused or cannot be reached. The URL is not shown: it holds a password.
     #[error("the database cannot be opened: {0}")]
     Database(#[from] DbErr),
@@ -47,13 +53,14 @@ pub async fn open_postgres(
 /// # Errors
 /// [`ConnectError`] when the file cannot be opened or migrated.
 pub async fn open_sqlite(file: &Path) -> Result<DatabaseConnection, ConnectError> {
+    // Made here, so that nobody else can read it; SQLite gives its other files the same mode.
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(file)?;
     // The path is given as it is: in a URL, signs such as `%` and `?` would mean something else.
     let file = file.to_owned();
     let mut options = ConnectOptions::new("sqlite://olake.db");
     options.max_connections(8).min_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(move |sqlite| {
         sqlite
             .filename(&file)
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)

@@ -191,8 +191,11 @@ impl Store {
         condition: &str,
         value: Db,
     ) -> Result<Option<Connection>, StoreError> {
-        let statement =
-            Statement::from_sql_and_values(self.backend(), select(side, condition), [project.as_str().into(), value]);
+        let statement = Statement::from_sql_and_values(
+            self.backend(),
+            select(side, condition),
+            [project.as_str().into(), value],
+        );
         let row = ConnectionRow::find_by_statement(statement).one(db).await?;
         row.map(|row| self.connection_of(project, side, row)).transpose()
     }
@@ -255,7 +258,9 @@ impl Store {
             side.table()
         );
         let values: [Db; 2] = [connector_type.into(), key.version.as_str().into()];
-        let rows = Row::find_by_statement(Statement::from_sql_and_values(self.backend(), sql, values)).all(db).await?;
+        let rows = Row::find_by_statement(Statement::from_sql_and_values(self.backend(), sql, values))
+            .all(db)
+            .await?;
         for row in rows {
             let project = ProjectId::new(row.project_id);
             let aad = aad(side, &project, row.seal_id);
@@ -360,7 +365,8 @@ impl ProjectStore {
             Side::Source => Side::Destination,
             Side::Destination => Side::Source,
         };
-        let condition = if only.is_some() { format!("j.{} = $2", side.job_column()) } else { "$2 = 0".to_owned() };
+        let condition =
+            if only.is_some() { format!("j.{} = $2", side.job_column()) } else { "$2 = 0".to_owned() };
         let sql = format!(
             "SELECT j.{} AS side_id, j.id, j.name, j.activate, j.last_run_time, j.last_run_state, j.last_run_type, \
              o.name AS other_name, o.type AS other_type FROM jobs j JOIN {} o ON o.id = j.{} \
@@ -418,7 +424,8 @@ impl ProjectStore {
         user: i64,
     ) -> Result<Connection, StoreError> {
         let tx = self.store.begin().await?;
-        let condition = format!("c.id = $2 {}", self.store.for_update().replace("FOR UPDATE", "FOR UPDATE OF c"));
+        let condition =
+            format!("c.id = $2 {}", self.store.for_update().replace("FOR UPDATE", "FOR UPDATE OF c"));
         let current = self
             .store
             .connection_by(&tx, &self.project, side, &condition, id.into())
@@ -430,13 +437,18 @@ impl ProjectStore {
             if !jobs.is_empty() {
                 return Err(StoreError::invalid(
                     "type",
-                    format!("the type of a {} that jobs use cannot change (used by {})", side.name(), jobs.join(", ")),
+                    format!(
+                        "the type of a {} that jobs use cannot change (used by {})",
+                        side.name(),
+                        jobs.join(", ")
+                    ),
                 ));
             }
         }
         let sealed = self.store.seal(&tx, &self.project, side, input).await?;
         let seal_id = Uuid::now_v7();
-        let text = self.store.keys.seal_text(&aad(side, &self.project, seal_id), &serde_json::to_string(&sealed)?);
+        let text =
+            self.store.keys.seal_text(&aad(side, &self.project, seal_id), &serde_json::to_string(&sealed)?);
         let sql = format!(
             "UPDATE {} SET name = $1, type = $2, version = $3, seal_id = $4, config = $5, revision = revision + 1, \
              updated_at = $6, updated_by = $7 WHERE id = $8 AND project_id = $9",
@@ -466,7 +478,8 @@ impl ProjectStore {
     /// [`StoreError::NotFound`]; [`StoreError::InUse`] names the jobs that use it.
     pub async fn delete_connection(&self, side: Side, id: i64, user: i64) -> Result<String, StoreError> {
         let tx = self.store.begin().await?;
-        let condition = format!("c.id = $2 {}", self.store.for_update().replace("FOR UPDATE", "FOR UPDATE OF c"));
+        let condition =
+            format!("c.id = $2 {}", self.store.for_update().replace("FOR UPDATE", "FOR UPDATE OF c"));
         let current = self
             .store
             .connection_by(&tx, &self.project, side, &condition, id.into())
@@ -497,8 +510,10 @@ async fn job_names(
     side: Side,
     id: i64,
 ) -> Result<Vec<String>, StoreError> {
-    let sql =
-        format!("SELECT name FROM jobs WHERE {} = $1 AND deleted_at IS NULL ORDER BY name", side.job_column());
+    let sql = format!(
+        "SELECT name FROM jobs WHERE {} = $1 AND deleted_at IS NULL ORDER BY name",
+        side.job_column()
+    );
     let rows = db.query_all_raw(Statement::from_sql_and_values(store.backend(), sql, [id.into()])).await?;
     rows.iter().map(|row| Ok(row.try_get("", "name")?)).collect()
 }

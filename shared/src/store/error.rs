@@ -70,7 +70,8 @@ impl StoreError {
 
 fn lost_connection(error: &DbErr) -> bool {
     use sea_orm::RuntimeErr;
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
         return false;
     };
     use sea_orm::sqlx::Error;

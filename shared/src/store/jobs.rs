@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use super::{
     ProjectStore, StoreError,
-    connections::{Connection, ConnectionInput, ConnectionRow, Page, Side, check_revision, missing, name_taken},
+    connections::{
+        Connection, ConnectionInput, ConnectionRow, Page, Side, check_revision, missing, name_taken,
+    },
     tasks::{Ended, cancel},
     time,
 };
@@ -144,7 +146,9 @@ impl ProjectStore {
     fn job_of(&self, row: &sea_orm::QueryResult) -> Result<Job, StoreError> {
         let job = JobRow::from_query_result(row, "")?;
         let last_run = match (job.last_task_id, job.last_run_time, job.last_run_state, job.last_run_type) {
-            (Some(task), Some(at), Some(state), Some(kind)) => Some(LastRun { task, time: time::utc(at), state, kind }),
+            (Some(task), Some(at), Some(state), Some(kind)) => {
+                Some(LastRun { task, time: time::utc(at), state, kind })
+            }
             _ => None,
         };
         Ok(Job {
@@ -183,7 +187,11 @@ impl ProjectStore {
             id.into(),
             page.sql_limit().into(),
         ];
-        let rows = self.store.db.query_all_raw(Statement::from_sql_and_values(self.store.backend(), sql, values)).await?;
+        let rows = self
+            .store
+            .db
+            .query_all_raw(Statement::from_sql_and_values(self.store.backend(), sql, values))
+            .await?;
         rows.iter().map(|row| self.job_of(row)).collect()
     }
 
@@ -195,7 +203,12 @@ impl ProjectStore {
         self.job_by(&self.store.db, id, "").await?.ok_or_else(|| job_missing(id))
     }
 
-    async fn job_by(&self, db: &impl ConnectionTrait, id: i64, lock: &str) -> Result<Option<Job>, StoreError> {
+    async fn job_by(
+        &self,
+        db: &impl ConnectionTrait,
+        id: i64,
+        lock: &str,
+    ) -> Result<Option<Job>, StoreError> {
         let sql = select(&format!("j.id = $2 {lock}"));
         let values: [Db; 2] = [self.project.as_str().into(), id.into()];
         let row = db.query_one_raw(Statement::from_sql_and_values(self.store.backend(), sql, values)).await?;
@@ -279,7 +292,8 @@ impl ProjectStore {
             .query_one_raw(Statement::from_sql_and_values(self.store.backend(), sql, values))
             .await
             .map_err(|e| name_taken(e, "job", &input.name))?;
-        let id = row.ok_or_else(|| StoreError::Corrupt("an insert returned no id".into()))?.try_get("", "id")?;
+        let id =
+            row.ok_or_else(|| StoreError::Corrupt("an insert returned no id".into()))?.try_get("", "id")?;
         tx.commit().await?;
         self.job(id).await
     }
@@ -387,7 +401,8 @@ fn patched(current: &AdvancedSettings, input: &JobInput) -> Result<AdvancedSetti
 }
 
 fn frequency(text: &str, settings: &AdvancedSettings) -> Result<Frequency, StoreError> {
-    Frequency::parse(text, settings.time_zone.as_deref()).map_err(|e| StoreError::invalid("frequency", e.to_string()))
+    Frequency::parse(text, settings.time_zone.as_deref())
+        .map_err(|e| StoreError::invalid("frequency", e.to_string()))
 }
 
 fn same_version(source: &Connection, destination: &Connection) -> Result<(), StoreError> {
@@ -396,6 +411,9 @@ fn same_version(source: &Connection, destination: &Connection) -> Result<(), Sto
     }
     Err(StoreError::invalid(
         "destination.version",
-        format!("the source is {} and the destination {}: both need the same", source.version, destination.version),
+        format!(
+            "the source is {} and the destination {}: both need the same",
+            source.version, destination.version
+        ),
     ))
 }

@@ -5,8 +5,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Statement, Value as Db,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, Statement, Value as Db,
 };
 use serde::{Deserialize, Serialize};
 
@@ -191,7 +191,10 @@ impl ProjectStore {
                 below = row.first_line;
                 let lines = numbered(&row)?;
                 found.extend(
-                    lines.into_iter().rev().filter(|(n, line)| *n < cursor && (include_debug || line.is_visible())),
+                    lines
+                        .into_iter()
+                        .rev()
+                        .filter(|(n, line)| *n < cursor && (include_debug || line.is_visible())),
                 );
                 if found.len() >= limit {
                     break;
@@ -232,7 +235,9 @@ impl ProjectStore {
                 from = row.first_line + row.lines;
                 let lines = numbered(&row)?;
                 found.extend(
-                    lines.into_iter().filter(|(n, line)| *n >= cursor && (include_debug || line.is_visible())),
+                    lines
+                        .into_iter()
+                        .filter(|(n, line)| *n >= cursor && (include_debug || line.is_visible())),
                 );
                 if found.len() >= limit {
                     break;
@@ -244,7 +249,13 @@ impl ProjectStore {
     }
 
     /// Whether a line that would be shown stands in `[from, to)`. Chunks that lie wholly inside answer by their counts.
-    async fn any_line(&self, id: TaskId, from: i64, to: i64, include_debug: bool) -> Result<bool, StoreError> {
+    async fn any_line(
+        &self,
+        id: TaskId,
+        from: i64,
+        to: i64,
+        include_debug: bool,
+    ) -> Result<bool, StoreError> {
         if from >= to {
             return Ok(false);
         }

@@ -29,8 +29,8 @@ use std::sync::Arc;
 pub use connect::{ConnectError, open_postgres, open_sqlite};
 pub use error::StoreError;
 use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, IsolationLevel, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait, Value,
+    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, IsolationLevel,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
 
 use crate::{clock::SharedClock, crypto::KeyRing, domain::project::ProjectId};
@@ -94,7 +94,8 @@ impl Store {
         let options = TransactionOptions {
             isolation_level: None::<IsolationLevel>,
             access_mode: None::<AccessMode>,
-            sqlite_transaction_mode: (self.backend() == DbBackend::Sqlite).then_some(SqliteTransactionMode::Immediate),
+            sqlite_transaction_mode: (self.backend() == DbBackend::Sqlite)
+                .then_some(SqliteTransactionMode::Immediate),
         };
         Ok(self.db.begin_with_options(options).await?)
     }

@@ -66,7 +66,8 @@ impl Queue {
         let came: DateTime<Utc> = time::utc(job.next_run_at);
         let next = frequency.next_after(now).map(time::micros);
         let tx = store.begin().await?;
-        let sql = "UPDATE jobs SET next_run_at = $3 WHERE id = $1 AND next_run_at = $2 AND deleted_at IS NULL";
+        let sql =
+            "UPDATE jobs SET next_run_at = $3 WHERE id = $1 AND next_run_at = $2 AND deleted_at IS NULL";
         let values: [Db; 3] = [job.id.into(), job.next_run_at.into(), next.into()];
         let moved = tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, values)).await?;
         if moved.rows_affected() == 0 {
@@ -95,7 +96,12 @@ impl Queue {
         tx.commit().await?;
         Ok(Some(match skip {
             Some(reason) => Fired::Skipped { job: job.id, reason },
-            None => Fired::Started(Created { task: id, class: TaskKind::Sync.class(), project, job: Some(job.id) }),
+            None => Fired::Started(Created {
+                task: id,
+                class: TaskKind::Sync.class(),
+                project,
+                job: Some(job.id),
+            }),
         }))
     }
 }

@@ -23,7 +23,8 @@ impl Store {
 }
 
 pub(super) async fn read(db: &impl ConnectionTrait, key: &SpecKey) -> Result<Option<String>, StoreError> {
-    let id = (key.connector_type.clone(), key.version.clone(), key.destination_type.clone().unwrap_or_default());
+    let id =
+        (key.connector_type.clone(), key.version.clone(), key.destination_type.clone().unwrap_or_default());
     Ok(spec_cache::Entity::find_by_id(id).one(db).await?.map(|row| row.spec))
 }
 
@@ -42,7 +43,12 @@ pub(super) async fn read_destination(
     Ok(row.map(|row| row.spec))
 }
 
-pub(super) async fn write(db: &impl ConnectionTrait, key: &SpecKey, spec: &str, now: i64) -> Result<(), StoreError> {
+pub(super) async fn write(
+    db: &impl ConnectionTrait,
+    key: &SpecKey,
+    spec: &str,
+    now: i64,
+) -> Result<(), StoreError> {
     let row = spec_cache::ActiveModel {
         r#type: Set(key.connector_type.clone()),
         version: Set(key.version.clone()),
@@ -50,7 +56,8 @@ pub(super) async fn write(db: &impl ConnectionTrait, key: &SpecKey, spec: &str, 
         spec: Set(spec.to_owned()),
         created_at: Set(now),
     };
-    let columns = [spec_cache::Column::Type, spec_cache::Column::Version, spec_cache::Column::DestinationType];
+    let columns =
+        [spec_cache::Column::Type, spec_cache::Column::Version, spec_cache::Column::DestinationType];
     spec_cache::Entity::insert(row)
         .on_conflict(OnConflict::columns(columns).update_columns([spec_cache::Column::Spec]).to_owned())
         .exec_without_returning(db)

@@ -33,7 +33,12 @@ impl Runs {
     }
 
     /// The condition that a row's connector is among them; its values are appended.
-    pub(super) fn sql_condition(&self, type_column: &str, version_column: &str, values: &mut Vec<Db>) -> String {
+    pub(super) fn sql_condition(
+        &self,
+        type_column: &str,
+        version_column: &str,
+        values: &mut Vec<Db>,
+    ) -> String {
         if self.connectors.is_empty() {
             return "1 = 0".to_owned();
         }
@@ -69,7 +74,10 @@ impl Store {
         struct Row {
             connectors: String,
         }
-        let sql = format!("SELECT connectors FROM workers WHERE lease_until > {} ORDER BY started_at, id", self.db_now());
+        let sql = format!(
+            "SELECT connectors FROM workers WHERE lease_until > {} ORDER BY started_at, id",
+            self.db_now()
+        );
         let rows = Row::find_by_statement(self.sql(&sql, [])).all(&self.db).await?;
         if rows.is_empty() {
             return Ok(None);
@@ -125,7 +133,10 @@ impl Queue {
 
     /// Takes a worker out, when it stops.
     pub async fn unregister(&self, worker: Uuid) -> Result<(), StoreError> {
-        self.store.db.execute_raw(self.store.sql("DELETE FROM workers WHERE id = $1", [worker.into()])).await?;
+        self.store
+            .db
+            .execute_raw(self.store.sql("DELETE FROM workers WHERE id = $1", [worker.into()]))
+            .await?;
         Ok(())
     }
 
@@ -142,7 +153,10 @@ impl Queue {
 
     /// Takes out every worker but this one: on one machine the lock of the data folder proves them dead.
     pub async fn forget_all_but(&self, worker: Uuid) -> Result<(), StoreError> {
-        self.store.db.execute_raw(self.store.sql("DELETE FROM workers WHERE id <> $1", [worker.into()])).await?;
+        self.store
+            .db
+            .execute_raw(self.store.sql("DELETE FROM workers WHERE id <> $1", [worker.into()]))
+            .await?;
         Ok(())
     }
 
@@ -156,7 +170,9 @@ impl Queue {
             "SELECT DISTINCT host FROM workers WHERE launcher = $1 AND host <> $2 AND lease_until > {}",
             self.store.db_now()
         );
-        let rows = Row::find_by_statement(self.store.sql(&sql, [launcher.into(), host.into()])).all(&self.store.db).await?;
+        let rows = Row::find_by_statement(self.store.sql(&sql, [launcher.into(), host.into()]))
+            .all(&self.store.db)
+            .await?;
         Ok(rows.into_iter().map(|row| row.host).collect())
     }
 }

@@ -1,10 +1,7 @@
 //! A fresh database for each test: SQLite in a temporary folder, or PostgreSQL on the server that
 //! `OLAKE_TEST_POSTGRES_URL` names (`make test` starts one).
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use olake_migrations::{Migrator, MigratorTrait};
 use olake_shared::{

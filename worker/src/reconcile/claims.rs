@@ -54,7 +54,10 @@ async fn claim_all(worker: &Arc<Worker>, class: PlaceClass) -> Result<(), StoreE
                 }
                 Some(Claim::Unreadable { fence, reason, .. }) => {
                     claimed = true;
-                    let failure = Failure::new(FailureClass::Connector, format!("the task cannot be prepared: {reason}"));
+                    let failure = Failure::new(
+                        FailureClass::Connector,
+                        format!("the task cannot be prepared: {reason}"),
+                    );
                     let end = Final::bare(Outcome::Bad(failure));
                     let ended = worker.queue.end(fence, &end).await?;
                     worker.publish_end(&ended);

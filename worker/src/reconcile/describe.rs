@@ -80,7 +80,8 @@ fn open(
     redactor: &mut Redactor,
 ) -> Result<String, Failure> {
     let opened = queue.open_config(project, side, config).map_err(|error| {
-        let words = format!("the {}'s config cannot be opened: {error}. Type the secret in again.", side.name());
+        let words =
+            format!("the {}'s config cannot be opened: {error}. Type the secret in again.", side.name());
         Failure::new(FailureClass::Connector, words)
     })?;
     redactor.learn(config, &opened);

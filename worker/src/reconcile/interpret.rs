@@ -66,7 +66,8 @@ pub fn interpret(
         }
         Seen::Exit(exit) => *exit,
     };
-    let explained = |failure: crate::connector::result::Failure| Meaning::bad(failure.class, failure.message, Some(exit));
+    let explained =
+        |failure: crate::connector::result::Failure| Meaning::bad(failure.class, failure.message, Some(exit));
     match task.kind {
         TaskKind::Sync if exit == Exit::Code(0) => Meaning::clean(None),
         TaskKind::Sync => explained(findings.explain(exit)),
@@ -92,7 +93,10 @@ pub fn interpret(
                     version: task.connector_version.clone(),
                     destination_type,
                 };
-                Meaning { spec: Some((key, spec.clone())), ..Meaning::clean(Some(OneShotResult::Spec { spec })) }
+                Meaning {
+                    spec: Some((key, spec.clone())),
+                    ..Meaning::clean(Some(OneShotResult::Spec { spec }))
+                }
             }
             Ok(Err(error)) => Meaning::bad(FailureClass::Connector, error.to_string(), Some(exit)),
             Err(failure) => explained(failure),
@@ -108,7 +112,9 @@ fn stopped_meaning(reason: StopReason, exit: Option<Exit>) -> Meaning {
             Meaning::bad(FailureClass::Timeout, words, exit)
         }
         StopReason::Shutdown | StopReason::Fenced => Meaning {
-            outcome: Outcome::Interrupted("the worker was stopped; the task goes on from its last state".to_owned()),
+            outcome: Outcome::Interrupted(
+                "the worker was stopped; the task goes on from its last state".to_owned(),
+            ),
             result: None,
             spec: None,
         },

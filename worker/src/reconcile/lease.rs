@@ -50,7 +50,10 @@ impl Lease {
     /// was away, every worker looks dead to every other until each had the time to renew.
     pub fn is_settled(&self) -> bool {
         self.holds()
-            && self.state.lock().is_ok_and(|state| state.unbroken_since.is_some_and(|at| at.elapsed() >= self.length))
+            && self
+                .state
+                .lock()
+                .is_ok_and(|state| state.unbroken_since.is_some_and(|at| at.elapsed() >= self.length))
     }
 }
 

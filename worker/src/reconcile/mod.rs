@@ -154,7 +154,11 @@ impl Worker {
     async fn start(&self) -> Result<(), StartError> {
         let others = self.queue.other_hosts(self.launcher.name(), &self.host).await?;
         if self.launcher.one_host_only() && !others.is_empty() {
-            return Err(StartError::OtherHost { launcher: self.launcher.name(), hosts: others, mine: self.host.clone() });
+            return Err(StartError::OtherHost {
+                launcher: self.launcher.name(),
+                hosts: others,
+                mine: self.host.clone(),
+            });
         }
         self.queue.register(&self.row(), self.settings.lease).await?;
         self.lease.renewed();

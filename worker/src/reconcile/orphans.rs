@@ -67,7 +67,11 @@ fn recovered(ending: Ending, stored_lines: i64) -> Recovered {
     Recovered {
         state: ending.progress.state.map(StateText::into_string),
         log: lines
-            .map(|line| LogLine { level: line.level.as_str().to_owned(), time: line.time, message: line.message })
+            .map(|line| LogLine {
+                level: line.level.as_str().to_owned(),
+                time: line.time,
+                message: line.message,
+            })
             .collect(),
     }
 }

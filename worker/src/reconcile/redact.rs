@@ -18,7 +18,9 @@ impl Redactor {
     /// Learns the secrets of a config from its two forms: as it is shown, with tokens, and opened.
     pub fn learn(&mut self, shown: &Value, opened: &Value) {
         match (shown, opened) {
-            (Value::String(shown), Value::String(opened)) if shown != opened => self.add(secret_in(shown, opened)),
+            (Value::String(shown), Value::String(opened)) if shown != opened => {
+                self.add(secret_in(shown, opened))
+            }
             (Value::Object(shown), Value::Object(opened)) => {
                 shown.iter().for_each(|(key, value)| {
                     if let Some(opened) = opened.get(key) {
@@ -82,7 +84,8 @@ mod tests {
 
     #[test]
     fn whole_secrets_and_passwords_in_urls_are_masked() {
-        let shown = json!({"password": "sealed:k1.abc", "uri": "mongodb://me:sealed:k1.xyz@host/db", "host": "h"});
+        let shown =
+            json!({"password": "sealed:k1.abc", "uri": "mongodb://me:sealed:k1.xyz@host/db", "host": "h"});
         let opened = json!({"password": "hunter22", "uri": "mongodb://me:s3cret-zz@host/db", "host": "h"});
         let mut redactor = Redactor::default();
         redactor.learn(&shown, &opened);

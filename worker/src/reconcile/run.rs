@@ -254,9 +254,10 @@ impl Attempt<'_> {
         };
         let meaning = interpret(self.task, &seen, self.entry.reason(), &self.findings, streams.as_deref());
         let outcome = match meaning.outcome {
-            Outcome::Bad(failure) => {
-                Outcome::Bad(Failure { message: self.redactor.clean(&failure.message).into_owned(), ..failure })
-            }
+            Outcome::Bad(failure) => Outcome::Bad(Failure {
+                message: self.redactor.clean(&failure.message).into_owned(),
+                ..failure
+            }),
             other => other,
         };
         let totals = self.findings.totals();

@@ -35,7 +35,8 @@ impl ProjectStore {
     pub async fn cancel_task(&self, id: TaskId) -> Result<Ended, StoreError> {
         let tx = self.store.begin().await?;
         let row = self.store.lock_task(&tx, id).await?;
-        let row = row.filter(|row| row.project_id == self.project.as_str()).ok_or_else(|| task_missing(id))?;
+        let row =
+            row.filter(|row| row.project_id == self.project.as_str()).ok_or_else(|| task_missing(id))?;
         let ended = apply(&self.store, &tx, &row, Event::CancelWish, None)
             .await?
             .ok_or_else(|| StoreError::NothingToCancel(format!("task {id} has ended")))?;

@@ -1,7 +1,8 @@
 //! A worker takes what is due, and gets what its connector needs.
 
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, Statement, Value as Db,
+    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, Statement,
+    Value as Db,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -83,8 +84,13 @@ impl Queue {
         struct Row {
             id: Uuid,
         }
-        let mut values: Vec<Db> = vec![class.as_str().into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
-        let matches = runs.sql_condition("COALESCE(s.type, t.connector_type)", "COALESCE(s.version, t.connector_version)", &mut values);
+        let mut values: Vec<Db> =
+            vec![class.as_str().into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
+        let matches = runs.sql_condition(
+            "COALESCE(s.type, t.connector_type)",
+            "COALESCE(s.version, t.connector_version)",
+            &mut values,
+        );
         let sql = format!(
             "SELECT t.id FROM tasks t LEFT JOIN jobs j ON j.id = t.job_id LEFT JOIN sources s ON s.id = j.source_id \
              WHERE t.status = 'queued' AND t.place_class = $1 AND t.cancel_requested_at IS NULL \
@@ -154,7 +160,10 @@ impl Queue {
         let project = ProjectId::new(row.project_id.as_str());
         let kind = kind_of(row)?;
         let (Some(job), None) = (row.job_id, &row.input) else {
-            let sealed = row.input.as_deref().ok_or_else(|| StoreError::Corrupt("a one-shot task without input".into()))?;
+            let sealed = row
+                .input
+                .as_deref()
+                .ok_or_else(|| StoreError::Corrupt("a one-shot task without input".into()))?;
             let claimed = Claimed {
                 fence,
                 project,
@@ -209,7 +218,8 @@ impl Queue {
 
     async fn last_state(&self, tx: &DatabaseTransaction, job: i64) -> Result<Option<String>, StoreError> {
         let sql = "SELECT state FROM job_states WHERE job_id = $1 ORDER BY id DESC LIMIT 1";
-        let row = tx.query_one_raw(Statement::from_sql_and_values(self.store.backend(), sql, [job.into()])).await?;
+        let row =
+            tx.query_one_raw(Statement::from_sql_and_values(self.store.backend(), sql, [job.into()])).await?;
         Ok(row.map(|row| row.try_get("", "state")).transpose()?)
     }
 
@@ -235,7 +245,11 @@ impl Queue {
             connector_version: Option<String>,
         }
         let mut values: Vec<Db> = vec![(self.store.now() - older_than_micros).into()];
-        let matches = runs.sql_condition("COALESCE(s.type, t.connector_type)", "COALESCE(s.version, t.connector_version)", &mut values);
+        let matches = runs.sql_condition(
+            "COALESCE(s.type, t.connector_type)",
+            "COALESCE(s.version, t.connector_version)",
+            &mut values,
+        );
         let sql = format!(
             "SELECT t.id, COALESCE(s.type, t.connector_type) AS connector_type, \
              COALESCE(s.version, t.connector_version) AS connector_version \
@@ -246,7 +260,9 @@ impl Queue {
         let rows = Row::find_by_statement(statement).all(&self.store.db).await?;
         Ok(rows
             .into_iter()
-            .map(|row| (row.id, row.connector_type.unwrap_or_default(), row.connector_version.unwrap_or_default()))
+            .map(|row| {
+                (row.id, row.connector_type.unwrap_or_default(), row.connector_version.unwrap_or_default())
+            })
             .collect())
     }
 
@@ -267,7 +283,8 @@ impl Queue {
              WHERE t.status = 'running' AND (w.id IS NULL OR w.lease_until + $1 < {}) ORDER BY t.id LIMIT 100",
             self.store.db_now()
         );
-        let rows = Row::find_by_statement(self.store.sql(&sql, [grace_micros.into()])).all(&self.store.db).await?;
+        let rows =
+            Row::find_by_statement(self.store.sql(&sql, [grace_micros.into()])).all(&self.store.db).await?;
         Ok(rows
             .into_iter()
             .map(|row| Orphan {
@@ -297,4 +314,3 @@ impl Queue {
         Ok(())
     }
 }
-

@@ -92,7 +92,9 @@ impl ProjectStore {
             store.for_update()
         );
         let values: [Db; 2] = [job.into(), self.project.as_str().into()];
-        let row = Row::find_by_statement(Statement::from_sql_and_values(store.backend(), sql, values)).one(&tx).await?;
+        let row = Row::find_by_statement(Statement::from_sql_and_values(store.backend(), sql, values))
+            .one(&tx)
+            .await?;
         let row = row.ok_or_else(|| job_missing(job))?;
         if !row.activate {
             return Err(StoreError::JobPaused(row.name));
@@ -100,7 +102,8 @@ impl ProjectStore {
         if let Some(active) = active_of(store, &tx, job).await? {
             if active.status == TaskStatus::Queued.as_str() && active.not_before.is_some() {
                 let sql = "UPDATE tasks SET not_before = NULL WHERE id = $1 AND status = 'queued'";
-                tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, [active.id.into()])).await?;
+                tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, [active.id.into()]))
+                    .await?;
                 tx.commit().await?;
                 return Ok(self.created(active.id, TaskKind::Sync, Some(job)));
             }

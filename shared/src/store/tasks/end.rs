@@ -83,7 +83,10 @@ impl Queue {
         let store = &self.store;
         let tx = store.begin().await?;
         let row = store.lock_task(&tx, fence.task).await?.ok_or(StoreError::Fenced)?;
-        if row.status != TaskStatus::Running.as_str() || row.epoch != fence.epoch || row.attempt != fence.attempt {
+        if row.status != TaskStatus::Running.as_str()
+            || row.epoch != fence.epoch
+            || row.attempt != fence.attempt
+        {
             return Err(StoreError::Fenced);
         }
         if let (Some((sequence, state)), Some(job)) = (&end.state, row.job_id) {
@@ -121,7 +124,8 @@ impl Queue {
         retry_after: Option<i64>,
     ) -> Result<(), StoreError> {
         let store = &self.store;
-        let result = end.result.as_ref().map(|result| store.seal_document(row.id, "result", result)).transpose()?;
+        let result =
+            end.result.as_ref().map(|result| store.seal_document(row.id, "result", result)).transpose()?;
         let sql = format!(
             "UPDATE tasks SET records_read = COALESCE($2, records_read), bytes_read = COALESCE($3, bytes_read), \
              result = $4, result_until = $5, exit_code = CASE WHEN status = 'succeeded' THEN 0 ELSE exit_code END, \
@@ -189,7 +193,11 @@ impl Queue {
 }
 
 /// How many earlier attempts of a task failed by the connector's own error.
-async fn failures_before(store: &Store, tx: &DatabaseTransaction, row: &task::Model) -> Result<u32, StoreError> {
+async fn failures_before(
+    store: &Store,
+    tx: &DatabaseTransaction,
+    row: &task::Model,
+) -> Result<u32, StoreError> {
     #[derive(FromQueryResult)]
     struct Row {
         number: i64,

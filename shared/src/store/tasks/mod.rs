@@ -78,12 +78,20 @@ impl Store {
 
     /// The row of a task, locked until the transaction ends. The job's row is locked first, always in this order:
     /// whoever deletes a job holds its row when it comes for the tasks.
-    async fn lock_task(&self, tx: &DatabaseTransaction, id: TaskId) -> Result<Option<task::Model>, StoreError> {
+    async fn lock_task(
+        &self,
+        tx: &DatabaseTransaction,
+        id: TaskId,
+    ) -> Result<Option<task::Model>, StoreError> {
         self.lock_task_with(tx, id, self.for_update()).await
     }
 
     /// As [`Self::lock_task`], but a row that somebody else holds is passed over: it is being taken by another worker.
-    async fn lock_free_task(&self, tx: &DatabaseTransaction, id: TaskId) -> Result<Option<task::Model>, StoreError> {
+    async fn lock_free_task(
+        &self,
+        tx: &DatabaseTransaction,
+        id: TaskId,
+    ) -> Result<Option<task::Model>, StoreError> {
         let lock = if self.for_update().is_empty() { "" } else { "FOR UPDATE SKIP LOCKED" };
         self.lock_task_with(tx, id, lock).await
     }
@@ -95,20 +103,28 @@ impl Store {
         lock: &str,
     ) -> Result<Option<task::Model>, StoreError> {
         if !lock.is_empty() {
-            let sql = format!("SELECT id FROM jobs WHERE id = (SELECT job_id FROM tasks WHERE id = $1) {lock}");
-            let job = tx.query_one_raw(Statement::from_sql_and_values(self.backend(), sql, [id.into()])).await?;
+            let sql =
+                format!("SELECT id FROM jobs WHERE id = (SELECT job_id FROM tasks WHERE id = $1) {lock}");
+            let job =
+                tx.query_one_raw(Statement::from_sql_and_values(self.backend(), sql, [id.into()])).await?;
             if job.is_none() && lock.ends_with("SKIP LOCKED") && self.has_job(tx, id).await? {
                 return Ok(None);
             }
         }
-        let statement =
-            Statement::from_sql_and_values(self.backend(), format!("SELECT * FROM tasks WHERE id = $1 {lock}"), [id.into()]);
+        let statement = Statement::from_sql_and_values(
+            self.backend(),
+            format!("SELECT * FROM tasks WHERE id = $1 {lock}"),
+            [id.into()],
+        );
         Ok(task::Entity::find().from_raw_sql(statement).one(tx).await?)
     }
 
     async fn has_job(&self, tx: &DatabaseTransaction, id: TaskId) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM tasks WHERE id = $1 AND job_id IS NOT NULL";
-        Ok(tx.query_one_raw(Statement::from_sql_and_values(self.backend(), sql, [id.into()])).await?.is_some())
+        Ok(tx
+            .query_one_raw(Statement::from_sql_and_values(self.backend(), sql, [id.into()]))
+            .await?
+            .is_some())
     }
 }
 
@@ -205,7 +221,11 @@ async fn end_attempt(
 
 /// Copies a task's time, status and kind to its job, unless a newer task is there already. A slot that was skipped is
 /// no run. The job's `updated_at` stays.
-pub(super) async fn write_last_run(store: &Store, db: &impl ConnectionTrait, id: TaskId) -> Result<(), StoreError> {
+pub(super) async fn write_last_run(
+    store: &Store,
+    db: &impl ConnectionTrait,
+    id: TaskId,
+) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET last_task_id = t.id, last_run_time = COALESCE(t.started_at, t.created_at), \
                last_run_state = t.status, last_run_type = t.kind \
                FROM (SELECT id, job_id, started_at, created_at, status, kind FROM tasks WHERE id = $1) AS t \

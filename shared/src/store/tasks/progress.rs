@@ -38,7 +38,13 @@ impl Queue {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] when the task is no longer the worker's.
-    pub async fn push_state(&self, fence: Fence, job: i64, sequence: i64, state: &str) -> Result<(), StoreError> {
+    pub async fn push_state(
+        &self,
+        fence: Fence,
+        job: i64,
+        sequence: i64,
+        state: &str,
+    ) -> Result<(), StoreError> {
         let tx = self.store.begin().await?;
         write_state(&self.store, &tx, fence, job, sequence, state).await?;
         tx.commit().await?;
@@ -118,6 +124,7 @@ pub(super) async fn write_state(
     tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, values)).await?;
     let sql = "DELETE FROM job_states WHERE job_id = $1 AND id NOT IN \
                (SELECT id FROM job_states WHERE job_id = $1 ORDER BY id DESC LIMIT $2)";
-    tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, [job.into(), STATES_KEPT.into()])).await?;
+    tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, [job.into(), STATES_KEPT.into()]))
+        .await?;
     Ok(())
 }

@@ -182,7 +182,11 @@ impl ProjectStore {
         let sql = "SELECT id FROM jobs WHERE id = $1 AND project_id = $2 AND deleted_at IS NULL";
         let values: [Db; 2] = [job.into(), self.project.as_str().into()];
         let statement = Statement::from_sql_and_values(self.store.backend(), sql, values);
-        Row::find_by_statement(statement).one(&self.store.db).await?.map(|_| ()).ok_or_else(|| job_missing(job))
+        Row::find_by_statement(statement)
+            .one(&self.store.db)
+            .await?
+            .map(|_| ())
+            .ok_or_else(|| job_missing(job))
     }
 }
 

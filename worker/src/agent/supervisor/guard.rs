@@ -75,7 +75,8 @@ impl Record {
         match processes::stat(self.group) {
             Some(leader) => leader.start_time == self.start_time && leader.group == self.group,
             None => {
-                processes::group_exists(self.group) && processes::group_holds(self.group, self.start_time, lock)
+                processes::group_exists(self.group)
+                    && processes::group_holds(self.group, self.start_time, lock)
             }
         }
     }

@@ -19,7 +19,6 @@ pub mod guard;
 mod processes;
 pub mod protocol;
 
-
 use std::{
     fs::{self, File},
     io::{self, BufRead, Read, Write},
@@ -74,7 +73,10 @@ struct NotStarted {
 impl NotStarted {
     /// The machine's fault.
     fn machine(what: &str, error: &io::Error) -> Self {
-        Self { class: FailureClass::Infrastructure, message: format!("The run cannot be started: {what}: {error}") }
+        Self {
+            class: FailureClass::Infrastructure,
+            message: format!("The run cannot be started: {what}: {error}"),
+        }
     }
 }
 
@@ -168,7 +170,11 @@ fn serve(order: &Order, sender: &Sender<Event>, events: &Receiver<Event>) -> Res
     last
 }
 
-fn serve_guarded(order: &Order, sender: &Sender<Event>, events: &Receiver<Event>) -> Result<Report, NotStarted> {
+fn serve_guarded(
+    order: &Order,
+    sender: &Sender<Event>,
+    events: &Receiver<Event>,
+) -> Result<Report, NotStarted> {
     let grace = Duration::from_millis(order.grace_millis);
     if let Some(single) = &order.single {
         let claim = Claim { lock: &single.lock, record: None, run: &order.run, grace, only_own: false };
@@ -238,7 +244,10 @@ fn not_started(order: &Order, error: &io::Error) -> NotStarted {
         _ => "",
     };
     let program = order.program.display();
-    NotStarted { class, message: format!("The connector's program {program} cannot be started: {error}{hint}") }
+    NotStarted {
+        class,
+        message: format!("The connector's program {program} cannot be started: {error}{hint}"),
+    }
 }
 
 /// Waits until the process has ended, and leaves it to be reaped.

@@ -81,7 +81,9 @@ pub fn group_holds(group: i32, start_time: u64, file: &Path) -> bool {
 fn has_open(pid: i32, inode: (u64, u64)) -> bool {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     // Through the link, which works for removed files too.
-    descriptors.filter_map(|entry| fs::metadata(entry.path()).ok()).any(|file| (file.dev(), file.ino()) == inode)
+    descriptors
+        .filter_map(|entry| fs::metadata(entry.path()).ok())
+        .any(|file| (file.dev(), file.ino()) == inode)
 }
 
 /// Ends what is left of a group whose leader is gone: SIGTERM was sent, after `patience` comes SIGKILL. Returns

@@ -3,10 +3,10 @@
 //!
 //! Invariants:
 //! - the console is read all the time, so that a connector never waits for the database. The one exception is a
-//!   flood of it before there is a log file while nobody takes updates: then it waits in the pipe, and a
-//!   connector that was told to stop loses the middle of it rather than hanging;
-//! - the follower is polled only when everything found before was taken, so memory is bounded and the rest stays
-//!   in the files;
+//!   connector without a log file which floods it while nobody takes updates: then it waits in the pipe, and when
+//!   it was told to stop it loses the middle of its console rather than hanging;
+//! - the follower is polled only when everything found before was taken (a little more where the console would
+//!   have to wait otherwise), so memory is bounded and the rest stays in the files;
 //! - the inputs are removed as soon as nothing of the connector lives, before anything else at the end.
 
 use std::{
@@ -44,6 +44,9 @@ use crate::{
 
 /// Between two looks at the connector's files.
 const TICK: Duration = Duration::from_millis(100);
+
+/// Updates that may wait here, besides those in the channel, to make room for more of the console.
+const OUTBOX_WHEN_FULL: usize = 3;
 
 const CHUNK_BYTES: usize = 64 << 10;
 
@@ -133,7 +136,9 @@ impl Driver {
         self.tell();
         if self.abandoned {
             self.outbox.clear();
-        } else if self.outbox.is_empty() && (self.console_is_full || Instant::now() >= self.next_look) {
+        } else if self.outbox.is_empty() && Instant::now() >= self.next_look
+            || self.console_is_full && self.outbox.len() < OUTBOX_WHEN_FULL
+        {
             self.look();
             self.tell();
         }

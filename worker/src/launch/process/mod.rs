@@ -162,7 +162,8 @@ impl Launcher for ProcessLauncher {
     }
 
     async fn sweep(&self, alive: &[(TaskId, i32)]) -> Result<u64, LaunchError> {
-        let alive: HashSet<String> = alive.iter().map(|(task, attempt)| folder_name(*task, *attempt)).collect();
+        let alive: HashSet<String> =
+            alive.iter().map(|(task, attempt)| folder_name(*task, *attempt)).collect();
         self.blocking(move |inner| inner.folders.sweep(&alive)).await
     }
 }

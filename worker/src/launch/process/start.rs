@@ -19,7 +19,8 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::{
-    Inner, driver::{Driver, DriverParts},
+    Inner,
+    driver::{Driver, DriverParts},
     folder_name,
 };
 use crate::{
@@ -113,10 +114,8 @@ impl Inner {
         args: Vec<String>,
         environment: BTreeMap<String, String>,
     ) -> Order {
-        let single = writes_iceberg(&launch.request).then(|| Single {
-            lock: self.folders.single(ICEBERG),
-            reason: WAITS_FOR_ICEBERG.to_owned(),
-        });
+        let single = writes_iceberg(&launch.request)
+            .then(|| Single { lock: self.folders.single(ICEBERG), reason: WAITS_FOR_ICEBERG.to_owned() });
         Order {
             run: RunName { task: launch.task.to_string(), attempt: launch.attempt },
             // Its image's working directory is the program's folder, and spec reads a file there.
@@ -187,8 +186,9 @@ fn environment(
     version: ConnectorVersion,
     output: &Path,
 ) -> BTreeMap<String, String> {
-    let mut variables: BTreeMap<String, String> =
-        [("PATH", SEARCH_PATH), ("LANG", "C.UTF-8"), ("TZ", "UTC")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    let mut variables: BTreeMap<String, String> = [("PATH", SEARCH_PATH), ("LANG", "C.UTF-8"), ("TZ", "UTC")]
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .into();
     let protocol = command::environment(version, output);
     let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
     variables.extend(protocol.map(|(name, value)| (name.to_owned(), text(value))));

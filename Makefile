@@ -1,0 +1,22 @@
+# What there is to do here. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench openapi
+
+help: ## List these targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build it, run it on http://localhost:8080 and show a first sync (Ctrl-C stops it)
+	@cargo build --release --workspace --bin olake --bin sample-connector
+	@exec target/release/olake standalone --demo deploy/sample-connector/data
+
+test: ## Install PostgreSQL and Redis if they are missing, start them for the tests, run all tests
+	@deploy/test/run.sh
+
+check: ## Format, lints, and the rules for dependencies (cargo-deny is installed if it is missing)
+	@deploy/test/check.sh
+
+bench: ## Measure latency and memory on this machine (release build); takes some minutes
+	@deploy/bench/run.sh
+
+openapi: ## Write openapi.yaml anew from the code
+	@cargo run --quiet --workspace --bin olake-api -- openapi > openapi.yaml

@@ -1,0 +1,90 @@
+//! The whole HTTP stack: routes, and what happens to every request around them.
+
+use std::sync::Arc;
+
+use poem::{
+    Endpoint, EndpointExt, Request, Response, Route,
+    endpoint::{BoxEndpoint, make_sync},
+    middleware::{CatchPanic, Compression},
+    web::{CompressionLevel, Html},
+};
+use poem_openapi::OpenApiService;
+
+use crate::{
+    context::Context,
+    layers::{access_log::access_log, body_limit::body_limit, cors::cors, errors, request_id::request_id},
+    rewrite::rewrite,
+    routes::{self, Apis},
+};
+
+/// The server that the OpenAPI document names.
+const SERVER: &str = "http://localhost:8080";
+
+const INFO: &str = r#"The control plane of OLake: sources, destinations, the jobs that move rows between them, and their tasks.
+
+**Signing in.** `POST /login` with `username` and `password` answers a token as `data.token` and sets it as a cookie. Send
+it as `Authorization: Bearer <token>`, or let the browser send the cookie. `POST /logout` ends the session.
+
+**Answers.** Success is `{"success": true, "message": …, "data": …}`, an error `{"success": false, "message": …}` with the
+status that says what kind it is. Every answer has an `X-Request-Id`. Times are RFC 3339 in UTC. The projects `olake` and
+`123` exist from the start.
+
+**Documents.** `config` and `streams_config` are taken as a JSON object or as a string that holds one, and echoed in the
+form in which they came. Passwords and other secrets in a config are answered as sealed texts (`sealed:…`); every
+operation that takes a config takes them back as the secrets they stand for.
+
+**Jobs of a source or destination.** `GET /api/v1/project/{projectid}/jobs?dest_id=1` and `?source_id=1`. The older
+spellings with the filter as the last part of the path, `…/jobs/dest_id="1"` and `…/jobs/source_id="1"` (the quotes
+optional, URL-encoded or not), mean the same.
+
+**GET with a body.** Some GET operations take their parameters as a JSON body as well. A config is never taken from a
+query string, because those end in logs.
+
+**Concurrent changes.** Items carry an `ETag`. A `PUT` with `If-Match` changes just that revision, and is a 412 otherwise.
+"#;
+
+/// The operations and their documentation.
+pub fn service() -> OpenApiService<Apis, ()> {
+    OpenApiService::new(routes::all(), "OLake", env!("CARGO_PKG_VERSION")).description(INFO).server(SERVER)
+}
+
+/// The OpenAPI document as YAML: what `openapi.yaml` holds.
+pub fn spec_yaml() -> String {
+    service().spec_yaml()
+}
+
+/// The whole stack. Answers every request, and never with an error of the framework's own.
+pub fn app(context: Context) -> BoxEndpoint<'static, Response> {
+    let settings = Arc::clone(&context.settings);
+    let service = service();
+    Route::new()
+        .nest("/docs", docs(service.swagger_ui_html()))
+        .at("/openapi.yaml", openapi_yaml(service.spec_yaml()))
+        .nest("/", service)
+        .data(context)
+        .around(|next, request| async move { body_limit(next, request).await })
+        .before(|mut request: Request| async move {
+            rewrite(&mut request);
+            Ok(request)
+        })
+        .around(|next, request| async move { errors::errors(next, request).await })
+        .with(CatchPanic::new().with_handler(errors::panicked))
+        .around(move |next, request| {
+            let settings = Arc::clone(&settings);
+            async move { cors(&settings, next, request).await }
+        })
+        .around(|next, request| async move { access_log(next, request).await })
+        .around(|next, request| async move { request_id(next, request).await })
+        .with(Compression::new().with_quality(CompressionLevel::Fastest))
+        .map_to_response()
+        .boxed()
+}
+
+fn docs(page: String) -> impl Endpoint {
+    let page = page.replacen("<title>Swagger UI</title>", "<title>OLake API</title>", 1);
+    Route::new().at("/", make_sync(move |_| Html(page.clone())))
+}
+
+fn openapi_yaml(yaml: String) -> impl Endpoint {
+    make_sync(move |_| Response::builder().content_type("application/yaml").body(yaml.clone()))
+}

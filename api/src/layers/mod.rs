@@ -1,0 +1,13 @@
+//! What happens to every request before and after its handler; `app.rs` stacks these.
+//!
+//! - [`request_id`]: gives each request an id, in the answer and in every line of the log;
+//! - [`access_log`]: one line for each request, without the query string;
+//! - [`cors`]: which origins' pages may call the server;
+//! - [`errors`]: whatever goes wrong is answered in the envelope;
+//! - [`body_limit`]: how large a body may be.
+
+pub mod access_log;
+pub mod body_limit;
+pub mod cors;
+pub mod errors;
+pub mod request_id;

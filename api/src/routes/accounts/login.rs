@@ -1,0 +1,67 @@
+//! Signing in.
+
+use olake_shared::{
+    config::Secret,
+    crypto::{password, token::new_token},
+};
+use poem::{Request, web::cookie::CookieJar};
+use poem_openapi::{
+    Object,
+    types::{Example, Password},
+};
+
+use crate::{
+    auth::cookie,
+    context::Context,
+    envelope::{Answer, ok},
+    problem::Problem,
+};
+
+/// A name and a password. It has no `Debug`, so that it cannot end in a log.
+#[derive(Object)]
+#[oai(example)]
+pub struct Login {
+    /// The name of the account.
+    pub username: String,
+    /// Its password.
+    pub password: Password,
+}
+
+impl Example for Login {
+    fn example() -> Self {
+        Self { username: "admin".into(), password: Password("correct horse battery staple".into()) }
+    }
+}
+
+/// An open session.
+#[derive(Object)]
+pub struct LoginData {
+    /// The name of the account.
+    pub username: String,
+    /// The session's token, for `Authorization: Bearer`.
+    pub token: String,
+}
+
+pub(super) async fn login(
+    context: &Context,
+    jar: &CookieJar,
+    request: &Request,
+    login: Login,
+) -> Answer<LoginData> {
+    let address = request.remote_addr().as_socket_addr().map(|address| address.ip());
+    let now = context.store.clock().now();
+    let attempt = context.throttle.begin(&login.username, address, now).map_err(|wait| {
+        tracing::warn!("logins are held back after too many failures");
+        Problem::too_many(format!("Too many failed logins: try again in {wait} seconds"), wait)
+    })?;
+    let (user, hash) = context.store.user_by_name(&login.username).await?.unzip();
+    // An unknown name costs the same time as a wrong password.
+    let right = password::verify_async(Secret::new(login.password.0), hash).await?;
+    let Some(user) = user.filter(|_| right) else { return Err(Problem::invalid_credentials()) };
+    context.throttle.succeeded(&attempt);
+    let token = new_token();
+    let settings = &context.settings;
+    context.store.create_session(user.id, &token, settings.session_ttl).await?;
+    cookie::set(jar, &token, settings.session_ttl, settings.cookie_secure);
+    ok(format!("Signed in as {}", user.username), LoginData { username: user.username, token })
+}

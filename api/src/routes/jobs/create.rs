@@ -1,0 +1,22 @@
+//! `POST P/jobs`.
+
+use super::{item::WrittenJob, request::JobBody, sides};
+use crate::{
+    context::Context,
+    envelope::{TaggedAnswer, tagged},
+    routes::scope,
+};
+
+/// Makes a job, and its source and destination if they are new, in one transaction.
+pub async fn create(context: &Context, project: &str, user: i64, body: JobBody) -> TaggedAnswer<WrittenJob> {
+    let project = scope::project(context, project).await?;
+    let input = body.input()?;
+    sides::check(context, &project, &input, None).await?;
+    let mut written = project.create_job(&input, user).await;
+    if sides::was_outrun(&written) {
+        written = project.create_job(&input, user).await;
+    }
+    let job = written?;
+    let (message, revision) = (format!("job '{}' created", job.name), job.revision);
+    tagged(message, WrittenJob::new(job, body), revision)
+}

@@ -1,0 +1,110 @@
+//! `GET` and `POST P/source/streams`: what a source has.
+//!
+//! The config comes in the body alone: a query string ends in the logs of every proxy on the way.
+
+use olake_shared::store::{
+    connections::Side,
+    tasks::input::{OneShot, OneShotResult},
+};
+use poem_openapi::Object;
+
+use super::request::SourceStreams;
+use crate::{
+    context::Context,
+    document::Document,
+    envelope::{Envelope, LaterAnswer, MaybeLater, accepted},
+    interactive::{self, Call, Outcome},
+    json::Json,
+    problem::Problem,
+    routes::{
+        connections::{
+            known, request,
+            test::{self, Asker},
+        },
+        scope, tasks,
+    },
+};
+
+/// What a source has.
+#[derive(Clone, Debug, Object)]
+pub struct Streams {
+    /// The catalog: `streams` with their schemas, and `selected_streams` by namespace.
+    pub streams_config: Document,
+}
+
+/// What a request gives; a config in the query string is refused.
+///
+/// # Errors
+/// 400 saying why.
+pub fn from_body(query: Option<&str>, body: Option<SourceStreams>) -> Result<SourceStreams, Problem> {
+    let mut names =
+        query.unwrap_or_default().split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    if names.any(|name| name == "config") {
+        let reason =
+            "send it in the body: a query string ends in the logs of servers, and a config holds secrets";
+        return Err(Problem::bad_request("config", reason));
+    }
+    body.ok_or_else(|| Problem::bad_request("body", "a JSON object with type, version and config is missing"))
+}
+
+/// Lists the streams of a source. Secrets may be given as the tokens that a read shows.
+pub async fn discover(
+    context: &Context,
+    project: &str,
+    asker: Asker,
+    given: SourceStreams,
+) -> LaterAnswer<Streams> {
+    let project = scope::project(context, project).await?;
+    request::connector(&given.connector_type, &given.version, "")?;
+    if given.max_discover_threads.is_some_and(|threads| !(1..=1_000).contains(&threads)) {
+        return Err(Problem::bad_request("max_discover_threads", "must be a whole number from 1 to 1000"));
+    }
+    let runs = known::live(context).await?;
+    let connector = known::source(&runs, &given.connector_type, &given.version, "")?;
+    let sealed =
+        test::sealed(&project, Side::Source, &given.connector_type, &given.version, &given.config).await?;
+    let call = Call {
+        connector_type: &connector.connector_type,
+        version: &connector.version,
+        input: OneShot::Discover {
+            config: sealed.into_value(),
+            max_discover_threads: given.max_discover_threads,
+        },
+        user: asker.user,
+        respond_async: asker.respond_async,
+    };
+    match interactive::run(context, &project, call).await? {
+        Outcome::Accepted(task) => {
+            accepted("the streams are being listed", task, tasks::location(&project, task))
+        }
+        Outcome::Ended(finished) => {
+            let Some(OneShotResult::Discover { catalog }) = &finished.result else {
+                return Err(failed(&finished.failure()));
+            };
+            let catalog = serde_json::from_str(catalog).map_err(|_| failed("the connector wrote no JSON"))?;
+            let data = Streams { streams_config: Document::native(catalog) };
+            Ok(MaybeLater::Done(Json(Envelope::new("the streams of the source", data))))
+        }
+    }
+}
+
+fn failed(why: &str) -> Problem {
+    Problem::unprocessable(format!("discover failed: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use poem_openapi::types::Example;
+
+    use super::*;
+
+    #[test]
+    fn a_config_in_a_query_is_refused() {
+        let read = |query| from_body(query, Some(SourceStreams::example()));
+        assert!(read(Some("type=postgres&config=%7B%7D")).is_err());
+        assert!(read(Some("config")).is_err());
+        assert!(read(Some("type=config")).is_ok());
+        assert!(read(None).is_ok());
+        assert!(from_body(None, None).is_err());
+    }
+}

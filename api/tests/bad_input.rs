@@ -1,0 +1,187 @@
+//! What bad input gets: the status and the words of the contract, and nothing changed.
+
+mod support;
+
+use poem::{Body, http::Method};
+use serde_json::{Value, json};
+use support::{Reply, TestApp, on_both_databases};
+
+const P: &str = "/api/v1/project/olake";
+
+fn source(changes: Value) -> Value {
+    let mut body = json!({"name": "shop", "type": "postgres", "version": "v0.9.4", "config": {"host": "db"}});
+    apply(&mut body, changes);
+    body
+}
+
+fn job(changes: Value) -> Value {
+    let side =
+        |name: &str, kind: &str| json!({"name": name, "type": kind, "version": "v0.9.4", "config": {}});
+    let mut body = json!({
+        "name": "nightly", "source": side("shop", "postgres"), "destination": side("lake", "parquet"),
+        "frequency": "0 * * * *", "streams_config": {},
+    });
+    apply(&mut body, changes);
+    body
+}
+
+/// Puts the changes in by their paths; null takes a field out.
+fn apply(body: &mut Value, changes: Value) {
+    for (path, value) in changes.as_object().unwrap() {
+        let (parent, field) = path.rsplit_once('/').unwrap_or(("", path));
+        let parent = body
+            .pointer_mut(&format!("/{parent}").replace("//", "/").trim_end_matches('/').to_owned())
+            .unwrap();
+        match value {
+            Value::Null => drop(parent.as_object_mut().unwrap().remove(field)),
+            value => parent[field] = value.clone(),
+        }
+    }
+}
+
+async fn send_text(app: &TestApp, method: Method, path: &str, media_type: &str, text: &str) -> Reply {
+    app.user.send(method, path, Some(media_type), Body::from_string(text.to_owned())).await
+}
+
+async fn nothing_was_made(app: &TestApp) {
+    for list in ["sources", "destinations", "jobs"] {
+        assert_eq!(app.user.get(&format!("{P}/{list}")).await.data(), json!([]), "{list}");
+    }
+}
+
+on_both_databases! {
+    async fn a_source_that_is_wrong_is_refused_by_its_field(app: TestApp) {
+        let cases = [
+            (json!({"name": null}), "name"),
+            (json!({"name": "  "}), "name"),
+            (json!({"name": "x".repeat(201)}), "name"),
+            (json!({"name": "a\u{0}b"}), "name"),
+            (json!({"name": 5}), "name"),
+            (json!({"name": {"password": "hunter2"}}), "name"),
+            (json!({"type": null}), "type"),
+            (json!({"type": ""}), "type"),
+            (json!({"type": "two words"}), "type"),
+            (json!({"version": null}), "version"),
+            (json!({"version": ""}), "version"),
+            (json!({"version": "latest"}), "version"),
+            (json!({"version": "v0.2.0"}), "version"),
+            (json!({"config": null}), "config"),
+            (json!({"config": []}), "config"),
+            (json!({"config": 5}), "config"),
+            (json!({"config": "hunter2"}), "config"),
+            (json!({"config": "[]"}), "config"),
+            (json!({"config": ""}), "config"),
+        ];
+        for (changes, field) in cases {
+            for path in [format!("{P}/sources"), format!("{P}/destinations")] {
+                let answer = app.user.post(&path, source(changes.clone())).await;
+                assert_eq!(answer.status, 400, "{changes}: {}", answer.text);
+                assert_eq!(answer.json()["success"], false);
+                assert!(answer.error().starts_with(&format!("Bad request: {field}: ")), "{changes}: {}", answer.error());
+                assert!(!answer.text.contains("hunter2"), "{}", answer.text);
+            }
+        }
+        nothing_was_made(&app).await;
+    }
+}
+
+on_both_databases! {
+    async fn a_job_that_is_wrong_is_refused_by_its_field(app: TestApp) {
+        let cases = [
+            (json!({"name": null}), "name"),
+            (json!({"source": null}), "source"),
+            (json!({"source": []}), "source"),
+            (json!({"source/name": null}), "source.name"),
+            (json!({"source/config": null}), "source.config"),
+            (json!({"source/config": "no json"}), "source.config"),
+            (json!({"source/version": "1"}), "source.version"),
+            (json!({"destination/type": null}), "destination.type"),
+            (json!({"destination/version": "v0.9.3"}), "destination.version"),
+            (json!({"destination": {"id": "7"}}), "destination.id"),
+            (json!({"frequency": null}), "frequency"),
+            (json!({"frequency": ""}), "frequency"),
+            (json!({"frequency": "whenever"}), "frequency"),
+            (json!({"frequency": "* * * *"}), "frequency"),
+            (json!({"frequency": "0 0 ? * *"}), "frequency"),
+            (json!({"frequency": "0-minutes"}), "frequency"),
+            (json!({"streams_config": null}), "streams_config"),
+            (json!({"streams_config": "no json"}), "streams_config"),
+            (json!({"streams_config": {"streams": 5}}), "streams_config.streams"),
+            (json!({"streams_config": {"selected_streams": {"public": 5}}}), "streams_config.selected_streams.public"),
+            (json!({"activate": "yes"}), "activate"),
+            (json!({"advanced_settings": {"retries": -1}}), "advanced_settings.retries"),
+            (json!({"advanced_settings": {"time_zone": "Mars"}}), "advanced_settings.time_zone"),
+            (json!({"advanced_settings": {"missed_slots": "all"}}), "advanced_settings.missed_slots"),
+            (json!({"advanced_settings": {"max_memory": "1Gi"}}), "advanced_settings.max_memory"),
+            (json!({"advanced_settings": {"profile": "large"}}), "advanced_settings.profile"),
+        ];
+        for (changes, field) in cases {
+            let answer = app.user.post(&format!("{P}/jobs"), job(changes.clone())).await;
+            assert_eq!(answer.status, 400, "{changes}: {}", answer.text);
+            assert!(answer.error().starts_with(&format!("Bad request: {field}: ")), "{changes}: {}", answer.error());
+        }
+        nothing_was_made(&app).await;
+    }
+}
+
+on_both_databases! {
+    async fn a_body_that_is_no_json_is_refused(app: TestApp) {
+        for (path, method) in [
+            ("sources", Method::POST),
+            ("jobs", Method::POST),
+            ("sources/test", Method::POST),
+            ("source/streams", Method::GET),
+        ] {
+            for text in ["{", "", "[]", "5", "null", "\u{feff}{}", "{\"name\": \"a\", }"] {
+                let answer = send_text(&app, method.clone(), &format!("{P}/{path}"), "application/json", text).await;
+                assert_eq!(answer.status, 400, "{method} {path} {text:?}: {}", answer.text);
+                assert!(answer.error().starts_with("Bad request: "), "{}", answer.error());
+            }
+        }
+        let deep = format!("{{\"config\": {}{}}}", "[".repeat(300), "]".repeat(300));
+        assert_eq!(send_text(&app, Method::POST, &format!("{P}/sources"), "application/json", &deep).await.status, 400);
+        assert_eq!(send_text(&app, Method::POST, &format!("{P}/sources"), "text/plain", "{}").await.status, 415);
+        nothing_was_made(&app).await;
+    }
+}
+
+on_both_databases! {
+    async fn an_id_that_is_no_number_is_refused(app: TestApp) {
+        for path in [
+            "sources/x", "destinations/x", "jobs/x", "jobs/x/tasks", "jobs/x/cancel", "sources/9223372036854775808",
+            "jobs/1/task/x/logs", "tasks/x", "jobs?dest_id=x", "jobs?source_id=1.5",
+        ] {
+            let answer = app.user.get(&format!("{P}/{path}")).await;
+            assert_eq!(answer.status, 400, "{path}: {}", answer.text);
+            assert!(answer.error().starts_with("Bad request: "), "{path}: {}", answer.error());
+        }
+        assert_eq!(app.user.post_nothing(&format!("{P}/jobs/x/sync")).await.status, 400);
+        assert_eq!(app.user.delete(&format!("{P}/jobs/x")).await.status, 400);
+        assert_eq!(app.user.get(&format!("{P}/jobs/-1")).await.status, 404);
+    }
+}
+
+on_both_databases! {
+    async fn a_body_of_30_megabytes_is_refused(app: TestApp) {
+        let long = "x".repeat(30 << 20);
+        for path in ["sources", "jobs"] {
+            let answer = app.user.post(&format!("{P}/{path}"), json!({"name": long})).await;
+            assert_eq!((answer.status, &answer.json()["success"]), (413, &json!(false)), "{path}");
+        }
+        let fits = "x".repeat(20 << 20);
+        let answer = app.user.post(&format!("{P}/jobs"), job(json!({"streams_config": {"note": fits}}))).await;
+        assert_eq!(answer.status, 200, "a job may have 24 MiB");
+        let answer = app.user.post(&format!("{P}/sources"), source(json!({"config": {"note": fits}}))).await;
+        assert_eq!(answer.status, 413, "anything else 16 MiB");
+    }
+}
+
+on_both_databases! {
+    async fn a_wrong_method_and_an_unknown_path_are_answered_in_the_envelope(app: TestApp) {
+        let answer = app.user.send(Method::PATCH, &format!("{P}/sources"), None, Body::empty()).await;
+        assert_eq!((answer.status, answer.error().as_str()), (405, "Method not allowed"));
+        let answer = app.user.get(&format!("{P}/nothing")).await;
+        assert_eq!((answer.status, &answer.json()["success"]), (404, &json!(false)));
+        assert!(answer.error().starts_with("Resource not found: "));
+    }
+}

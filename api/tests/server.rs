@@ -1,0 +1,70 @@
+//! The server on real sockets: listening, answering, stopping.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use olake_api::{Context, first_admin, server};
+use olake_shared::{
+    config::{Listen, Secret},
+    crypto::password,
+};
+use support::{Setup, TestApp};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+async fn read_answer(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    while !text.ends_with(br#"{"status":"ok"}"#) {
+        let mut part = [0; 1024];
+        let count = stream.read(&mut part).await.unwrap();
+        assert!(count > 0, "the connection ended: {}", String::from_utf8_lossy(&text));
+        text.extend_from_slice(&part[..count]);
+    }
+    String::from_utf8(text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_answers_on_each_loopback_address_and_stops_in_time_with_a_client_still_connected() {
+    let app = TestApp::sqlite_with(Setup::default()).await;
+    let context: Context = app.context.clone();
+    let listen: Listen = "localhost:0".parse().unwrap();
+    let bound = server::bind(listen).await.unwrap();
+    let addresses = bound.addresses().to_vec();
+    let shutdown = context.shutdown.clone();
+    let serving = tokio::spawn(bound.serve(context));
+
+    let mut streams = Vec::new();
+    for address in &addresses {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(HEALTH).await.unwrap();
+        let answer = read_answer(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        streams.push(stream);
+    }
+
+    let start = Instant::now();
+    shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(10), serving).await.expect("it stops in time").unwrap().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(TcpStream::connect(addresses[0]).await.is_err(), "it still takes connections");
+}
+
+#[tokio::test]
+async fn the_first_administrator_is_made_once() {
+    let app = TestApp::sqlite().await;
+    let store = &app.context.store;
+    assert!(!first_admin::ensure(store, "root", Secret::new("long enough")).await.unwrap(), "there was an account");
+    app.execute("DELETE FROM sessions").await;
+    app.execute("DELETE FROM users").await;
+    assert!(first_admin::ensure(store, "root", Secret::new("short")).await.is_err());
+    assert!(first_admin::ensure(store, "root", Secret::new("long enough")).await.unwrap());
+    assert!(!first_admin::ensure(store, "root", Secret::new("another one")).await.unwrap());
+    let (user, hash) = store.user_by_name("root").await.unwrap().unwrap();
+    assert!(user.is_admin);
+    assert!(password::verify(&Secret::new("long enough"), &hash).unwrap());
+}
