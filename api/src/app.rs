@@ -58,7 +58,7 @@ pub fn app(context: Context) -> BoxEndpoint<'static, Response> {
     let settings = Arc::clone(&context.settings);
     let service = service();
     Route::new()
-        .nest("/docs", docs(service.swagger_ui_html()))
+        .nest("/docs", docs(&service.swagger_ui_html()))
         .at("/openapi.yaml", openapi_yaml(service.spec_yaml()))
         .nest("/", service)
         .data(context)
@@ -80,7 +80,7 @@ pub fn app(context: Context) -> BoxEndpoint<'static, Response> {
         .boxed()
 }
 
-fn docs(page: String) -> impl Endpoint {
+fn docs(page: &str) -> impl Endpoint + use<> {
     let page = page.replacen("<title>Swagger UI</title>", "<title>OLake API</title>", 1);
     Route::new().at("/", make_sync(move |_| Html(page.clone())))
 }

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use olake_shared::domain::task::TaskId;
 use poem_openapi::{
     ApiResponse, Object,
     registry::{MetaSchema, MetaSchemaRef},
@@ -117,7 +118,7 @@ pub type LaterAnswer<T> = Result<MaybeLater<T>, Problem>;
 /// The 202 for a client that does not want to wait.
 pub fn accepted<T: Type + ParseFromJSON + ToJSON>(
     message: impl Into<String>,
-    task: impl ToString,
+    task: TaskId,
     location: String,
 ) -> LaterAnswer<T> {
     let reference = TaskReference { task_id: task.to_string() };

@@ -132,7 +132,7 @@ async fn end_of(context: &Context, task: TaskId, events: &mut Receiver<Event>) {
 /// A database that does not answer is no end: the next look may.
 async fn has_ended(context: &Context, task: TaskId) -> bool {
     match context.store.task_status(task).await {
-        Ok(status) => status.is_none_or(|status| status.is_end()),
+        Ok(status) => status.is_none_or(olake_shared::domain::task::TaskStatus::is_end),
         Err(error) => {
             tracing::warn!(task.id = %task, %error, "the task that a request waits for cannot be read");
             false

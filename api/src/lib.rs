@@ -20,6 +20,7 @@ pub mod context;
 pub mod document;
 pub mod envelope;
 pub mod first_admin;
+pub mod hang_up;
 pub mod interactive;
 pub mod json;
 pub mod layers;

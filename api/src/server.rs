@@ -12,7 +12,7 @@ use poem::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::app, context::Context};
+use crate::{app::app, context::Context, hang_up::UntilHangUp};
 
 /// How long requests may go on after the shutdown began.
 const LAST_REQUESTS: Duration = Duration::from_secs(9);
@@ -126,13 +126,13 @@ struct LowLatency {
 }
 
 impl Acceptor for LowLatency {
-    type Io = TcpStream;
+    type Io = UntilHangUp<TcpStream>;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
         self.addresses.iter().map(|address| LocalAddr((*address).into())).collect()
     }
 
-    async fn accept(&mut self) -> io::Result<(TcpStream, LocalAddr, RemoteAddr, Scheme)> {
+    async fn accept(&mut self) -> io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
         let accepted = poll_fn(|cx| {
             for (listener, local) in self.listeners.iter().zip(&self.addresses) {
                 if let Poll::Ready(accepted) = listener.poll_accept(cx) {
@@ -146,7 +146,7 @@ impl Acceptor for LowLatency {
             Ok((stream, local, remote)) => {
                 // Without it answers are slower, and right all the same.
                 let _ = stream.set_nodelay(true);
-                Ok((stream, LocalAddr(local.into()), RemoteAddr(remote.into()), Scheme::HTTP))
+                Ok((UntilHangUp::new(stream), LocalAddr(local.into()), RemoteAddr(remote.into()), Scheme::HTTP))
             }
             Err(error) => {
                 // Most often too many open files: it passes as connections end, and asking at once is of no use.

@@ -1,5 +1,7 @@
 //! Signing up, in and out.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! What holds for every answer, whatever the operation.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! What the server's own log says of a request, and what it must not say.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 mod support;
 
 use std::{

@@ -1,5 +1,7 @@
 //! The server on real sockets: listening, answering, stopping.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 mod support;
 
 use std::time::{Duration, Instant};

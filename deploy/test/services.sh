@@ -6,7 +6,8 @@
 #
 # The programs come from Debian's packages postgresql and redis-server; no service of the system is touched. PostgreSQL
 # refuses to run as root, so root runs it as the user postgres (or nobody). Both are set up for speed, not to keep
-# anything: fsync is off. "up" on a folder whose services run already prints the same lines again.
+# anything: fsync is off, unless OLAKE_TEST_DURABLE=1 (the bench measures with it). "up" on a folder whose services run
+# already prints the same lines again.
 set -euo pipefail
 
 fail() {
@@ -64,6 +65,8 @@ is_running() {
 }
 
 start_postgres() {
+    local durability="-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+    if [ "${OLAKE_TEST_DURABLE:-}" = 1 ]; then durability=""; fi
     local bin data port
     bin=$(postgres_bin)
     # The user of PostgreSQL may have no way into the folder (it may be below /root): its data is beside it, in /tmp.
@@ -75,8 +78,7 @@ start_postgres() {
         port=$(free_port)
         if as_postgres "$bin/pg_ctl" start --wait --timeout=60 --silent --pgdata="$data" --log="$data/server.log" \
             --options="-c port=$port -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
-                -c max_connections=300 -c shared_buffers=64MB -c fsync=off -c synchronous_commit=off \
-                -c full_page_writes=off -c autovacuum_naptime=10min" >>"$dir/postgres.log" 2>&1; then
+                -c max_connections=300 -c shared_buffers=64MB -c autovacuum_naptime=10min $durability" >>"$dir/postgres.log" 2>&1; then
             echo "$port" >"$dir/postgres.port"
             as_postgres cat "$data/postmaster.pid" | head -n 1 >"$dir/postgres.pid"
             return

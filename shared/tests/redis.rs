@@ -1,5 +1,7 @@
 //! The bell and the events over a real Redis, which the tests start, stop and flush.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 use std::{
     process::{Child, Command, Stdio},
     sync::Arc,

@@ -1,5 +1,7 @@
 //! The store's promises, on both databases.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 #[path = "support/databases.rs"]
 mod databases;
 

@@ -93,6 +93,7 @@ fn path_parameter(operation: OperationId, place: &str) -> Option<&'static str> {
 }
 
 /// What a handler's panic becomes. Its text is in the log only.
+#[expect(clippy::needless_pass_by_value, reason = "the signature of a panic handler")]
 pub(crate) fn panicked(payload: Box<dyn Any + Send + 'static>) -> Response {
     let text = payload
         .downcast_ref::<&str>()

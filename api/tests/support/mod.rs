@@ -13,6 +13,7 @@
 //!
 //! A test over both is two tests, `<name>::sqlite` and `<name>::postgres`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 mod client;

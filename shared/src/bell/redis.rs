@@ -71,7 +71,7 @@ fn queue(class: PlaceClass) -> String {
 
 fn storage(connection: ConnectionManager, class: PlaceClass) -> RedisStorage<Ring> {
     let config = Config::default()
-        .queue(&queue(class))
+        .queue(queue(class).as_str())
         .batch_size(1)
         .emit_events(false)
         .heartbeat_interval(Duration::from_secs(10))

@@ -17,8 +17,6 @@ use uuid::Uuid;
 /// A store on a database of its own.
 pub struct TestDatabase {
     pub store: Store,
-    /// How another process reaches it.
-    pub url: Option<String>,
     _folder: Option<TempDir>,
 }
 
@@ -31,7 +29,7 @@ pub fn keys() -> Arc<KeyRing> {
 pub async fn sqlite(clock: SharedClock) -> TestDatabase {
     let folder = tempfile::tempdir().unwrap();
     let db = open_sqlite(&folder.path().join("olake.db")).await.unwrap();
-    TestDatabase { store: Store::new(db, keys(), clock), url: None, _folder: Some(folder) }
+    TestDatabase { store: Store::new(db, keys(), clock), _folder: Some(folder) }
 }
 
 /// A new database on the PostgreSQL server for tests.
@@ -46,7 +44,7 @@ pub async fn postgres(clock: SharedClock) -> TestDatabase {
     let url = format!("{base}/{name}");
     let db = connect(&url).await;
     Migrator::up(&db, None).await.unwrap();
-    TestDatabase { store: Store::new(db, keys(), clock), url: Some(url), _folder: None }
+    TestDatabase { store: Store::new(db, keys(), clock), _folder: None }
 }
 
 async fn connect(url: &str) -> DatabaseConnection {

@@ -19,7 +19,7 @@ impl Redactor {
     pub fn learn(&mut self, shown: &Value, opened: &Value) {
         match (shown, opened) {
             (Value::String(shown), Value::String(opened)) if shown != opened => {
-                self.add(secret_in(shown, opened))
+                self.add(secret_in(shown, opened));
             }
             (Value::Object(shown), Value::Object(opened)) => {
                 shown.iter().for_each(|(key, value)| {

@@ -323,7 +323,7 @@ impl Attempt<'_> {
 async fn told_to_stop(stop: &mut watch::Receiver<Option<StopReason>>) {
     // An error says that nobody can give one any more.
     if stop.wait_for(Option::is_some).await.map(|_| ()).is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

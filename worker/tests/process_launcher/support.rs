@@ -8,7 +8,7 @@ use std::{
 
 use olake_shared::{clock::SystemClock, config::connectors::ConnectorTable, domain::task::TaskId};
 use olake_worker::{
-    connector::{command::Request, output::LogLine},
+    connector::{command::Request, output::LogLine, state::StateText},
     launch::{
         Ended, Launch, LaunchError, Launcher, Running, Update,
         process::{ProcessLauncher, ProcessSettings},
@@ -39,7 +39,7 @@ impl Stage {
     }
 
     pub fn with_grace(script: &str, grace: Duration) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let path = folder.path().join("connector.sh");
         fs::write(&path, script).unwrap();
         let command = format!("[\"/bin/sh\", \"{}\"]", path.display());
@@ -67,6 +67,11 @@ impl Stage {
     }
 }
 
+/// A folder in memory where there is one, since inputs are to be there.
+pub fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// A launcher whose one connector is `files v0.9.4`, with this command (in TOML).
 pub fn launcher(folder: &Path, command: &str, grace: Duration) -> Result<ProcessLauncher, LaunchError> {
     let table = folder.join("connectors.toml");
@@ -76,6 +81,7 @@ pub fn launcher(folder: &Path, command: &str, grace: Duration) -> Result<Process
     );
     fs::write(&table, text).unwrap();
     let mut settings = ProcessSettings::new(grace);
+    settings.memory = folder.to_owned();
     settings.supervisor_command = vec![env!("CARGO_BIN_EXE_olake-worker").into(), "supervise".into()];
     let table = ConnectorTable::load(&table).unwrap();
     ProcessLauncher::new(&folder.join("data"), table, settings, SystemClock::shared())
@@ -144,7 +150,7 @@ async fn take_all(mut running: Running) -> Told {
             }
             Update::Ended(mut ended) => {
                 lines.append(&mut ended.rest.progress.log);
-                let state = ended.rest.progress.state.take().or(state).map(|state| state.into_string());
+                let state = ended.rest.progress.state.take().or(state).map(StateText::into_string);
                 return Told { waited_for, pid, lines, state, largest_step, ended };
             }
         }

@@ -1,5 +1,7 @@
 //! Signing in.
 
+use std::net::SocketAddr;
+
 use olake_shared::{
     config::Secret,
     crypto::{password, token::new_token},
@@ -48,7 +50,7 @@ pub(super) async fn login(
     request: &Request,
     login: Login,
 ) -> Answer<LoginData> {
-    let address = request.remote_addr().as_socket_addr().map(|address| address.ip());
+    let address = request.remote_addr().as_socket_addr().map(SocketAddr::ip);
     let now = context.store.clock().now();
     let attempt = context.throttle.begin(&login.username, address, now).map_err(|wait| {
         tracing::warn!("logins are held back after too many failures");

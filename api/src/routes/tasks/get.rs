@@ -54,10 +54,10 @@ impl TaskResult {
         match &result {
             OneShotResult::Spec { spec } => shown.spec = Some(Spec::new(parsed(spec)?)),
             OneShotResult::Check { .. } => {
-                shown.connection_result = Some(ConnectionResult::new(Some(&result), ""))
+                shown.connection_result = Some(ConnectionResult::new(Some(&result), ""));
             }
             OneShotResult::Discover { catalog } => {
-                shown.streams_config = Some(Document::native(parsed(catalog)?))
+                shown.streams_config = Some(Document::native(parsed(catalog)?));
             }
         }
         Ok(shown)

@@ -5,7 +5,8 @@
 //! - [`claim`]: a worker takes what is due, and gets what its connector needs;
 //! - [`progress`]: phase, state, statistics and log lines while the connector runs;
 //! - [`end`]: the one transaction that ends an attempt;
-//! - [`cancel`]: wishes.
+//! - [`mod@cancel`]: wishes;
+//! - [`input`]: what one-shot tasks are given and answer.
 //!
 //! All changes of status go through [`apply`]: it asks the state machine and writes what that decided.
 

@@ -42,8 +42,8 @@ pub struct Folders {
     locks: PathBuf,
     /// Inputs on disk.
     disk_inputs: PathBuf,
-    /// Inputs in memory, where there is such a place.
-    memory_inputs: Option<PathBuf>,
+    /// Inputs in memory.
+    memory: MemoryPlace,
     warned: AtomicBool,
 }
 
@@ -62,23 +62,17 @@ impl Folders {
         if data.to_str().is_none() {
             return Err(LaunchError::PathIsNoText { path: data });
         }
-        let memory_inputs = match memory_place(&data, memory) {
-            Ok(place) => Some(place),
-            Err(reason) => {
-                tracing::warn!(
-                    reason,
-                    "configs of running connectors, with their secrets, are kept on disk while they run"
-                );
-                None
-            }
-        };
+        let memory = MemoryPlace::of(&data, memory)?;
         let folders = Self {
             attempts: data.join("attempts"),
             locks: data.join("locks"),
             disk_inputs: data.join("inputs"),
-            memory_inputs,
+            memory,
             warned: AtomicBool::new(false),
         };
+        if let Err(reason) = folders.memory.prepare(0) {
+            folders.warn(&reason);
+        }
         for folder in [&folders.attempts, &folders.locks, &folders.disk_inputs] {
             make_all(folder)?;
         }
@@ -144,16 +138,29 @@ impl Folders {
 
     /// Where inputs of `bytes` go: the path of a folder that does not exist yet.
     pub fn inputs_path(&self, name: &str, bytes: u64) -> PathBuf {
-        match &self.memory_inputs {
-            Some(memory) if has_room(memory, bytes) => return memory.join(name),
-            Some(memory) if !self.warned.swap(true, Ordering::Relaxed) => tracing::warn!(
-                folder = %memory.display(),
-                "the memory file system has no room: configs of connectors, with their secrets, are kept on disk \
-                 while they run"
-            ),
-            _ => {}
+        match self.memory.prepare(bytes) {
+            Ok(()) => self.memory.path.join(name),
+            Err(reason) => {
+                self.warn(&reason);
+                self.disk_inputs.join(name)
+            }
         }
-        self.disk_inputs.join(name)
+    }
+
+    /// Says once that inputs are not in memory.
+    fn warn(&self, reason: &str) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                reason,
+                "configs of running connectors, with their secrets, are kept on disk while they run"
+            );
+        }
+    }
+
+    /// The folders that inputs may be in. The one in memory only if it is ours.
+    fn input_places(&self) -> impl Iterator<Item = &Path> {
+        let memory = self.memory.prepare(0).is_ok().then_some(self.memory.path.as_path());
+        memory.into_iter().chain([self.disk_inputs.as_path()])
     }
 
     /// Writes the inputs into the new folder `path`. What is left of an earlier try is removed first.
@@ -175,7 +182,7 @@ impl Folders {
 
     /// Removes an attempt's inputs, wherever they are.
     pub fn remove_inputs(&self, name: &str) -> Result<(), LaunchError> {
-        self.memory_inputs.iter().chain([&self.disk_inputs]).try_for_each(|place| remove(&place.join(name)))
+        self.input_places().try_for_each(|place| remove(&place.join(name)))
     }
 
     /// Removes an attempt's output.
@@ -195,7 +202,7 @@ impl Folders {
             }
         };
         // Inputs first: once the output is gone, nothing says that a run still has them.
-        for place in self.memory_inputs.iter().chain([&self.disk_inputs]) {
+        for place in self.input_places() {
             for name in names(place).into_iter().filter(|name| !alive.contains(name)) {
                 note(self.sweep_inputs(&place.join(&name), &name));
             }
@@ -262,34 +269,43 @@ fn remove_file(path: &Path) -> Result<(), LaunchError> {
     }
 }
 
-/// The folder for inputs in memory, or why there is none. Its name tells data folders apart, by what stays the
-/// same however their path is written.
-fn memory_place(data: &Path, memory: &Path) -> Result<PathBuf, String> {
-    let because = |error: io::Error| format!("{}: {error}", memory.display());
-    let kind = statfs(memory).map_err(|error| because(error.into()))?.f_type;
-    if i64::try_from(kind) != Ok(TMPFS_MAGIC) {
-        return Err(format!("{} is no memory file system", memory.display()));
-    }
-    let data = data.metadata().map_err(because)?;
-    let user = geteuid().as_raw();
-    let place = memory.join(format!("olake-{user}-{:x}-{:x}", data.dev(), data.ino()));
-    match DirBuilder::new().mode(0o700).create(&place) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(because(error)),
-        _ => {}
-    }
-    // Not following a link: the folder itself must be ours.
-    let found = place.symlink_metadata().map_err(because)?;
-    if !found.is_dir() || found.uid() != user || found.mode() & 0o777 != 0o700 {
-        return Err(format!("{} exists and is not a folder of this user alone", place.display()));
-    }
-    Ok(place)
+/// The folder for inputs in memory. Its name tells data folders apart, by what stays the same however their
+/// path is written.
+struct MemoryPlace {
+    root: PathBuf,
+    path: PathBuf,
 }
 
-fn has_room(folder: &Path, bytes: u64) -> bool {
-    statfs(folder).is_ok_and(|system| {
-        let block = u64::try_from(system.f_bsize).unwrap_or(0);
-        system.f_bavail.saturating_mul(block) >= bytes + SPARE_ROOM
-    })
+impl MemoryPlace {
+    fn of(data: &Path, root: &Path) -> Result<Self, LaunchError> {
+        let found = data.metadata().map_err(files(data, "read"))?;
+        let name = format!("olake-{}-{:x}-{:x}", geteuid().as_raw(), found.dev(), found.ino());
+        Ok(Self { root: root.to_owned(), path: root.join(name) })
+    }
+
+    /// Makes it if it is missing (a system may clean up such places when a user logs out), and says why it
+    /// cannot take `bytes`.
+    fn prepare(&self, bytes: u64) -> Result<(), String> {
+        let because = |error: io::Error| format!("{}: {error}", self.root.display());
+        let system = statfs(&self.root).map_err(|error| because(error.into()))?;
+        if system.f_type != TMPFS_MAGIC {
+            return Err(format!("{} is no memory file system", self.root.display()));
+        }
+        let room = system.f_bavail.saturating_mul(u64::try_from(system.f_bsize).unwrap_or(0));
+        if room < bytes.saturating_add(SPARE_ROOM) {
+            return Err(format!("{} has no room", self.root.display()));
+        }
+        match DirBuilder::new().mode(0o700).create(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(because(error)),
+            _ => {}
+        }
+        // Not following a link: the folder itself must be ours.
+        let found = self.path.symlink_metadata().map_err(because)?;
+        if !found.is_dir() || found.uid() != geteuid().as_raw() || found.mode() & 0o777 != 0o700 {
+            return Err(format!("{} exists and is not a folder of this user alone", self.path.display()));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -376,21 +392,26 @@ mod tests {
     #[test]
     fn a_folder_in_memory_that_is_not_ours_alone_is_not_used() {
         let shm = Path::new("/dev/shm");
-        if !statfs(shm).is_ok_and(|system| i64::try_from(system.f_type) == Ok(TMPFS_MAGIC)) {
+        if !statfs(shm).is_ok_and(|system| system.f_type == TMPFS_MAGIC) {
             return; // Nothing to be tried on this machine.
         }
         let data = tempfile::tempdir().unwrap();
         let memory = tempfile::tempdir_in(shm).unwrap();
-        let place = memory_place(data.path(), memory.path()).unwrap();
-        assert_eq!(memory_place(data.path(), memory.path()).unwrap(), place);
+        let folders = Folders::open(data.path(), memory.path()).unwrap();
+        let place = folders.memory.path.clone();
+        let in_memory = || folders.inputs_path("a-1", 1) == place.join("a-1");
+        assert!(in_memory());
         fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(memory_place(data.path(), memory.path()).unwrap_err().contains("not a folder of this user"));
+        assert!(!in_memory());
+        fs::remove_dir(&place).unwrap();
+        assert!(in_memory(), "it is made again when it was cleaned up");
         fs::remove_dir(&place).unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
+        fs::create_dir(elsewhere.path().join("a-1")).unwrap();
         symlink(elsewhere.path(), &place).unwrap();
-        assert!(memory_place(data.path(), memory.path()).unwrap_err().contains("not a folder of this user"));
-        let open = Folders::open(data.path(), memory.path()).unwrap();
-        assert!(open.inputs_path("a-1", 1).starts_with(data.path().canonicalize().unwrap()));
+        assert!(!in_memory());
+        folders.sweep(&HashSet::new()).unwrap();
+        assert!(elsewhere.path().join("a-1").exists());
     }
 
     #[test]
