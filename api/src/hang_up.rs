@@ -27,7 +27,11 @@ impl<S> UntilHangUp<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for UntilHangUp<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let (before, room) = (buffer.filled().len(), buffer.remaining());
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if matches!(read, Poll::Ready(Ok(()))) && room > 0 && buffer.filled().len() == before {

@@ -146,7 +146,12 @@ impl Acceptor for LowLatency {
             Ok((stream, local, remote)) => {
                 // Without it answers are slower, and right all the same.
                 let _ = stream.set_nodelay(true);
-                Ok((UntilHangUp::new(stream), LocalAddr(local.into()), RemoteAddr(remote.into()), Scheme::HTTP))
+                Ok((
+                    UntilHangUp::new(stream),
+                    LocalAddr(local.into()),
+                    RemoteAddr(remote.into()),
+                    Scheme::HTTP,
+                ))
             }
             Err(error) => {
                 // Most often too many open files: it passes as connections end, and asking at once is of no use.

@@ -1,5 +1,7 @@
 //! Destinations: what they share with sources, and that their spec and test run in a source's program.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 mod fake_worker;
 mod support;
 

@@ -1,5 +1,7 @@
 //! Jobs: making, reading, replacing, deleting; starting and cancelling their syncs.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 mod fake_worker;
 mod support;
 

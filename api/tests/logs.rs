@@ -90,7 +90,8 @@ async fn no_secret_of_a_request_reaches_the_log() {
     let (log, _guard) = catch();
     let account = json!({"username": "ann", "email": "ann@example.org", "password": "hunter2hunter2"});
     app.anon.post("/signup", account).await.expect(200);
-    let token = app.anon.post("/login", json!({"username": "ann", "password": "hunter2hunter2"})).await.expect(200);
+    let token =
+        app.anon.post("/login", json!({"username": "ann", "password": "hunter2hunter2"})).await.expect(200);
     app.anon.post("/login", json!({"username": "ann", "password": "hunter2-wrong"})).await.expect(401);
     app.anon.post("/login", json!({"username": "hunter2", "password": ["hunter2"]})).await.expect(400);
     let config = json!({"host": "db", "password": "hunter2"});

@@ -146,7 +146,8 @@ fn every_path_has_its_parameters_in_braces() {
         let parameters = json["parameters"].as_array().into_iter().flatten();
         let of_path = parameters.filter(|parameter| parameter["in"] == "path");
         let names = of_path.filter_map(|parameter| parameter["name"].as_str()).collect::<Vec<_>>();
-        let in_path = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect::<Vec<_>>();
+        let in_path =
+            path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect::<Vec<_>>();
         assert_eq!(names, in_path, "{path}");
     }
 }

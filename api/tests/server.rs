@@ -60,7 +60,10 @@ async fn it_answers_on_each_loopback_address_and_stops_in_time_with_a_client_sti
 async fn the_first_administrator_is_made_once() {
     let app = TestApp::sqlite().await;
     let store = &app.context.store;
-    assert!(!first_admin::ensure(store, "root", Secret::new("long enough")).await.unwrap(), "there was an account");
+    assert!(
+        !first_admin::ensure(store, "root", Secret::new("long enough")).await.unwrap(),
+        "there was an account"
+    );
     app.execute("DELETE FROM sessions").await;
     app.execute("DELETE FROM users").await;
     assert!(first_admin::ensure(store, "root", Secret::new("short")).await.is_err());

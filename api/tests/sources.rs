@@ -1,5 +1,7 @@
 //! Sources: making, reading, replacing, deleting; and what their connectors are asked.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 mod fake_worker;
 mod support;
 

@@ -1,5 +1,7 @@
 //! Tasks: their lists, their stories and their logs.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 mod fake_worker;
 mod support;
 

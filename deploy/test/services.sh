@@ -58,6 +58,13 @@ free_port() {
     fail "no free port was found"
 }
 
+# Removes the data of a PostgreSQL that is not running any more.
+remove_data() {
+    local data
+    data=$(cat "$dir/postgres.data" 2>/dev/null) || return 0
+    case $data in /tmp/olake-test-postgres.*) rm -rf "$data" ;; esac
+}
+
 # Whether the process of a pid file lives and is the named program: a pid may be somebody else's by now.
 is_running() {
     local pid
@@ -69,6 +76,7 @@ start_postgres() {
     if [ "${OLAKE_TEST_DURABLE:-}" = 1 ]; then durability=""; fi
     local bin data port
     bin=$(postgres_bin)
+    remove_data
     # The user of PostgreSQL may have no way into the folder (it may be below /root): its data is beside it, in /tmp.
     data=$(as_postgres mktemp -d /tmp/olake-test-postgres.XXXXXX)
     echo "$data" >"$dir/postgres.data"
@@ -130,10 +138,7 @@ case $action in
         # SIGQUIT is PostgreSQL's immediate shutdown: nothing is to be kept.
         stop "$dir/postgres.pid" postgres QUIT
         stop "$dir/redis.pid" redis-server TERM
-        if [ -f "$dir/postgres.data" ]; then
-            data=$(cat "$dir/postgres.data")
-            case $data in /tmp/olake-test-postgres.*) rm -rf "$data" ;; esac
-        fi
+        remove_data
         rm -f "$dir"/postgres.* "$dir"/redis.*
         rmdir "$dir" 2>/dev/null || true
         ;;

@@ -10,7 +10,7 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, registry, util::S
 use crate::config::{LogConfig, LogFormat};
 
 /// Libraries that would drown the rest. A filter of the configuration that names one of them wins.
-const QUIET: &str = "sqlx=warn,sea_orm=warn,sea_orm_migration=warn,hyper=warn,h2=warn,rustls=warn,redis=warn,\
+const QUIET: &str = "poem=warn,sqlx=warn,sea_orm=warn,sea_orm_migration=warn,hyper=warn,h2=warn,rustls=warn,redis=warn,\
                      apalis=warn,apalis_core=warn,apalis_redis=warn";
 
 /// Why there is no log.

@@ -12,6 +12,7 @@ use std::{io::Write, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 use olake_shared::{
+    bell::BellError,
     config::{Config, ConfigError, Deployment, Sources},
     store::{self, ConnectError, StoreError},
 };
@@ -83,8 +84,8 @@ pub enum CommandError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Redis' address cannot be used.
-    #[error("redis.url (OLAKE_REDIS_URL) cannot be used: {0}")]
-    Redis(String),
+    #[error(transparent)]
+    Bell(#[from] BellError),
     /// The server failed.
     #[error(transparent)]
     Serve(#[from] ServeError),

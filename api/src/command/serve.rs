@@ -3,9 +3,15 @@
 use std::sync::Arc;
 
 use clap::Args;
-use olake_shared::{bell::Bell, clock::SystemClock, config::Config, events::Events, store::Store, telemetry};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use olake_shared::{
+    bell::{Bell, open_client},
+    clock::SystemClock,
+    config::{Config, Secret},
+    events::Events,
+    shutdown,
+    store::Store,
+    telemetry,
+};
 
 use super::{CommandError, migrate, open_database};
 use crate::{
@@ -29,7 +35,8 @@ impl Options {
 
 pub(super) async fn run(config: Config) -> Result<(), CommandError> {
     telemetry::init(&config.log)?;
-    let shutdown = on_signals()?;
+    let shutdown = shutdown::on_signals()
+        .map_err(|source| CommandError::Io { what: "signals cannot be received".into(), source })?;
     // Bound first: a port that is taken is told before anything else is done.
     let bound = server::bind(config.server.listen).await?;
     let db = open_database(&config).await?;
@@ -41,32 +48,11 @@ pub(super) async fn run(config: Config) -> Result<(), CommandError> {
     if let (Some(username), Some(password)) = (&config.admin.username, &config.admin.password) {
         first_admin::ensure(&store, username, password.clone()).await?;
     }
-    let client = redis_client(&config)?;
-    let bell =
-        Bell::redis(client.clone(), &shutdown).map_err(|error| CommandError::Redis(error.to_string()))?;
+    // The configuration of services is refused without an address.
+    let client = open_client(&config.redis.url.clone().unwrap_or_else(|| Secret::new("")))?;
+    let bell = Bell::redis(client.clone(), &shutdown)?;
     let events = Events::redis(client, &shutdown);
     bound.serve(Context::new(store, bell, events, Settings::of(&config), shutdown)).await?;
     tracing::info!("the API has stopped");
     Ok(())
-}
-
-fn redis_client(config: &Config) -> Result<redis::Client, CommandError> {
-    // The configuration of services is refused without an address.
-    let url = config.redis.url.as_ref().map_or("", |url| url.expose());
-    redis::Client::open(url).map_err(|error| CommandError::Redis(error.to_string()))
-}
-
-/// A token that SIGTERM and SIGINT cancel.
-fn on_signals() -> Result<CancellationToken, CommandError> {
-    let shutdown = CancellationToken::new();
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let mut signals = signal(kind)
-            .map_err(|source| CommandError::Io { what: "signals cannot be received".into(), source })?;
-        let shutdown = shutdown.clone();
-        tokio::spawn(async move {
-            signals.recv().await;
-            shutdown.cancel();
-        });
-    }
-    Ok(shutdown)
 }
