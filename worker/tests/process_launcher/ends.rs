@@ -137,7 +137,7 @@ async fn a_key_in_the_worker_s_terminal_reaches_neither_supervisor_nor_connector
 
 #[tokio::test]
 async fn a_program_that_cannot_be_run_is_told_at_once_in_words() {
-    let folder = crate::support::folder().unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let refused = async |command: &str| {
         let launcher = launcher(folder.path(), command, DEADLINE).unwrap();
         let error = launcher.launch(spec()).await.err().unwrap();
@@ -159,7 +159,7 @@ async fn a_program_that_cannot_be_run_is_told_at_once_in_words() {
 
 #[tokio::test]
 async fn a_file_that_is_no_program_is_told_in_words() {
-    let folder = crate::support::folder().unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("connector");
     std::fs::write(&path, "#!/nowhere/interpreter\n").unwrap();
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();

@@ -94,7 +94,7 @@ async fn a_sweep_leaves_what_runs_and_removes_the_rest() {
 /// The supervisor's stdin ends when the process that holds it is killed, as a worker would be.
 #[tokio::test]
 async fn a_dead_worker_s_connector_ends_with_its_last_state_written() {
-    let folder = crate::support::folder().unwrap();
+    let folder = tempfile::tempdir().unwrap();
     // It prints to a console which nobody reads any more, and that must not kill it.
     let script = r#"
         trap 'echo ending; echo "{}" > state.json; exit 1' TERM

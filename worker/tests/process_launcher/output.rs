@@ -78,7 +78,7 @@ async fn the_sample_connector_tells_its_form() {
     if !sample.exists() {
         return; // Built only with the whole workspace, which is how the tests are run.
     }
-    let folder = crate::support::folder().unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let command = format!("[\"{}\"]", sample.display());
     let launcher = crate::support::launcher(folder.path(), &command, crate::support::DEADLINE).unwrap();
     let told = told(launcher.launch(spec()).await.unwrap()).await;

@@ -13,28 +13,19 @@ use std::{
     collections::HashSet,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use rustix::{
-    fs::{FlockOperation, flock, statfs},
-    process::geteuid,
-};
+use rustix::fs::{FlockOperation, flock};
 
-use super::super::LaunchError;
+use super::memory::MemoryPlace;
 use crate::{
     agent::supervisor::{guard, protocol::GuardFiles},
     connector::command::InputFile,
-    launch::AttemptRef,
+    launch::{AttemptRef, LaunchError},
 };
-
-/// What marks a tmpfs in an answer of statfs.
-const TMPFS_MAGIC: i64 = 0x0102_1994;
-
-/// Room that is left to others on the memory file system, in bytes.
-const SPARE_ROOM: u64 = 1 << 20;
 
 /// The folders of all attempts.
 pub struct Folders {
@@ -269,50 +260,11 @@ fn remove_file(path: &Path) -> Result<(), LaunchError> {
     }
 }
 
-/// The folder for inputs in memory. Its name tells data folders apart, by what stays the same however their
-/// path is written.
-struct MemoryPlace {
-    root: PathBuf,
-    path: PathBuf,
-}
-
-impl MemoryPlace {
-    fn of(data: &Path, root: &Path) -> Result<Self, LaunchError> {
-        let found = data.metadata().map_err(files(data, "read"))?;
-        let name = format!("olake-{}-{:x}-{:x}", geteuid().as_raw(), found.dev(), found.ino());
-        Ok(Self { root: root.to_owned(), path: root.join(name) })
-    }
-
-    /// Makes it if it is missing (a system may clean up such places when a user logs out), and says why it
-    /// cannot take `bytes`.
-    fn prepare(&self, bytes: u64) -> Result<(), String> {
-        let because = |error: io::Error| format!("{}: {error}", self.root.display());
-        let system = statfs(&self.root).map_err(|error| because(error.into()))?;
-        if system.f_type != TMPFS_MAGIC {
-            return Err(format!("{} is no memory file system", self.root.display()));
-        }
-        let room = system.f_bavail.saturating_mul(u64::try_from(system.f_bsize).unwrap_or(0));
-        if room < bytes.saturating_add(SPARE_ROOM) {
-            return Err(format!("{} has no room", self.root.display()));
-        }
-        match DirBuilder::new().mode(0o700).create(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(because(error)),
-            _ => {}
-        }
-        // Not following a link: the folder itself must be ours.
-        let found = self.path.symlink_metadata().map_err(because)?;
-        if !found.is_dir() || found.uid() != geteuid().as_raw() || found.mode() & 0o777 != 0o700 {
-            return Err(format!("{} exists and is not a folder of this user alone", self.path.display()));
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    use super::*;
+    use super::{super::memory::is_memory, *};
 
     fn folders() -> (tempfile::TempDir, Folders) {
         let data = tempfile::tempdir().unwrap();
@@ -392,7 +344,7 @@ mod tests {
     #[test]
     fn a_folder_in_memory_that_is_not_ours_alone_is_not_used() {
         let shm = Path::new("/dev/shm");
-        if !statfs(shm).is_ok_and(|system| system.f_type == TMPFS_MAGIC) {
+        if !is_memory(shm) {
             return; // Nothing to be tried on this machine.
         }
         let data = tempfile::tempdir().unwrap();

@@ -2,6 +2,7 @@
 //! ([`crate::agent::supervisor`]).
 //!
 //! - [`folders`]: where inputs, output and start guards are;
+//! - [`memory`]: the folder in memory that inputs are written to;
 //! - [`start`]: from an attempt to its supervisor: program, inputs, environment;
 //! - [`driver`]: one thread for each run: feeds the follower, and tells of the run until its end.
 //!
@@ -15,6 +16,7 @@
 
 mod driver;
 mod folders;
+mod memory;
 mod start;
 
 use std::{
