@@ -164,7 +164,6 @@ impl Worker {
         self.lease.renewed();
         if self.settings.alone {
             self.queue.forget_all_but(self.id).await?;
-            orphans::take_over(self).await?;
         }
         orphans::sweep(self).await?;
         tracing::info!(

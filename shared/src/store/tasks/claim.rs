@@ -151,6 +151,16 @@ impl Queue {
         Ok(Some(claim))
     }
 
+    /// What a running task works with, read anew: for whoever finishes what a dead worker left.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when it is gone; others when what it needs cannot be read.
+    pub async fn work_of(&self, fence: Fence) -> Result<Claimed, StoreError> {
+        let tx = self.store.begin().await?;
+        let row = task::Entity::find_by_id(fence.task).one(&tx).await?.ok_or(StoreError::Fenced)?;
+        Ok(self.read_work(&tx, &row, fence).await?.0)
+    }
+
     async fn read_work(
         &self,
         tx: &DatabaseTransaction,
