@@ -52,6 +52,8 @@ CREATE TABLE sources (
     version TEXT NOT NULL,
     seal_id {uuid} NOT NULL,
     config TEXT NOT NULL,
+    -- A hash that names the replication slot of its config, if it uses one: two syncs on one slot must not run at once.
+    slot_key TEXT,
     revision BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
@@ -140,6 +142,8 @@ CREATE TABLE tasks (
     cancel_requested_at BIGINT,
     after_task_id {uuid},
     after_condition TEXT,
+    -- The replication slot that this run holds.
+    slot_key TEXT,
     -- What runs it, for one-shot kinds; a job's task reads its source instead.
     connector_type TEXT,
     connector_version TEXT,
@@ -166,6 +170,8 @@ CREATE TABLE tasks (
 CREATE UNIQUE INDEX tasks_one_active_per_job ON tasks (job_id)
     WHERE status IN ('queued', 'running') AND kind IN ('sync', 'clear');
 CREATE UNIQUE INDEX tasks_slot ON tasks (job_id, scheduled_for) WHERE scheduled_for IS NOT NULL;
+CREATE UNIQUE INDEX tasks_one_per_slot ON tasks (slot_key) WHERE status = 'running' AND slot_key IS NOT NULL;
+CREATE INDEX tasks_running ON tasks (project_id, place_class) WHERE status = 'running';
 CREATE INDEX tasks_queue ON tasks (place_class, id) WHERE status = 'queued';
 CREATE INDEX tasks_owner ON tasks (owner) WHERE status = 'running';
 CREATE INDEX tasks_after ON tasks (after_task_id) WHERE status = 'waiting';

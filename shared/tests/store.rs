@@ -26,8 +26,9 @@ use olake_shared::{
         tasks::{
             Failure, Fence,
             claim::{Claim, Claimed, Work},
-            end::{Final, Outcome, Recovered},
+            end::{Final, Outcome, Recovered, Retries},
             input::{OneShot, OneShotResult},
+            limits::Limits,
         },
         workers::{NewWorker, RunnableConnector, Runs},
     },
@@ -54,6 +55,9 @@ on_both_databases!(
     cancel_wishes_hold_without_a_worker,
     a_dead_workers_task_is_taken_back_once,
     failures_are_retried_as_often_as_the_job_says,
+    projects_take_turns_and_limits_hold_tasks_back,
+    two_syncs_on_one_replication_slot_never_run_together,
+    a_task_that_loses_its_workers_over_and_over_fails,
     one_shots_lose_their_input_and_keep_their_result_for_a_day,
     log_pages_join_without_gaps,
     a_deleted_job_cancels_what_runs,
@@ -137,7 +141,7 @@ async fn claimed(db: &TestDatabase, name: &str) -> (ProjectStore, i64, i64, Box<
     let job = project.create_job(&job(name), user).await.unwrap();
     let task = project.create_sync(job.id, user).await.unwrap().task;
     let worker = worker(&db.store).await;
-    let Some(Claim::Taken(claimed)) = db.store.queue().claim(task, worker, "here").await.unwrap() else {
+    let Some(Claim::Taken(claimed)) = db.store.queue().claim(task, worker, "here", Limits::default()).await.unwrap() else {
         panic!("not claimed")
     };
     (project, job.id, user, claimed)
@@ -231,7 +235,7 @@ async fn a_spec_that_arrives_later_seals_what_it_names(db: TestDatabase) {
     let worker = worker(&db.store).await;
     let ask = OneShot::Spec { destination_type: None };
     let task = project.create_one_shot("files", "v0.9.4", &ask, user).await.unwrap().task;
-    let Some(Claim::Taken(claimed)) = db.store.queue().claim(task, worker, "here").await.unwrap() else {
+    let Some(Claim::Taken(claimed)) = db.store.queue().claim(task, worker, "here", Limits::default()).await.unwrap() else {
         panic!()
     };
     let spec = json!({"jsonschema": {"properties": {"pin": {"type": "string", "format": "password"}}}, "uischema": "{}"});
@@ -417,12 +421,12 @@ async fn a_task_is_claimed_once_however_many_workers_race(db: TestDatabase) {
     let job = project.create_job(&job("j"), user).await.unwrap();
     let task = project.create_sync(job.id, user).await.unwrap().task;
     let queue = db.store.queue();
-    let due = queue.due(PlaceClass::Sync, &runs(), 10).await.unwrap();
+    let due = queue.due(PlaceClass::Sync, &runs(), Limits::default(), 10).await.unwrap();
     assert_eq!(due, [task]);
-    let racers = (0..8).map(|_| queue.claim(task, Uuid::now_v7(), "here"));
+    let racers = (0..8).map(|_| queue.claim(task, Uuid::now_v7(), "here", Limits::default()));
     let taken = futures::future::join_all(racers).await.into_iter().filter_map(|c| c.unwrap()).count();
     assert_eq!(taken, 1);
-    assert!(queue.due(PlaceClass::Sync, &runs(), 10).await.unwrap().is_empty());
+    assert!(queue.due(PlaceClass::Sync, &runs(), Limits::default(), 10).await.unwrap().is_empty());
     let shown = project.task(task).await.unwrap();
     assert_eq!(
         (shown.status, shown.attempt, shown.phase),
@@ -440,9 +444,9 @@ async fn a_worker_gets_only_what_it_runs(db: TestDatabase) {
     assert!(queue.live_runs().await.unwrap().is_none(), "no worker is up");
     worker(&db.store).await;
     assert_eq!(queue.live_runs().await.unwrap().unwrap(), runs());
-    assert_eq!(queue.due(PlaceClass::Interactive, &runs(), 10).await.unwrap(), [mine]);
-    assert!(queue.due(PlaceClass::Sync, &runs(), 10).await.unwrap().is_empty());
-    assert!(queue.due(PlaceClass::Interactive, &Runs::default(), 10).await.unwrap().is_empty());
+    assert_eq!(queue.due(PlaceClass::Interactive, &runs(), Limits::default(), 10).await.unwrap(), [mine]);
+    assert!(queue.due(PlaceClass::Sync, &runs(), Limits::default(), 10).await.unwrap().is_empty());
+    assert!(queue.due(PlaceClass::Interactive, &Runs::default(), Limits::default(), 10).await.unwrap().is_empty());
     let left = queue.unrunnable(&runs(), 0).await.unwrap();
     assert_eq!(left, [(other, "mysql".to_owned(), "v0.9.4".to_owned())]);
     assert!(queue.unrunnable(&runs(), 60_000_000).await.unwrap().is_empty(), "it has not waited long enough");
@@ -479,7 +483,7 @@ async fn the_state_of_a_run_is_fenced_and_kept_to_the_byte(db: TestDatabase) {
     assert_eq!(project.job(job).await.unwrap().last_run.unwrap().state, "succeeded");
 
     let next = project.create_sync(job, user).await.unwrap().task;
-    let Some(Claim::Taken(next)) = queue.claim(next, worker(&db.store).await, "here").await.unwrap() else {
+    let Some(Claim::Taken(next)) = queue.claim(next, worker(&db.store).await, "here", Limits::default()).await.unwrap() else {
         panic!()
     };
     let Work::Sync(work) = next.work else { panic!() };
@@ -495,9 +499,9 @@ async fn an_interrupted_task_comes_back_with_its_state(db: TestDatabase) {
     };
     let ended = queue.end(claimed.fence, &end).await.unwrap();
     assert_eq!(ended.status, TaskStatus::Queued);
-    assert_eq!(queue.due(PlaceClass::Sync, &runs(), 1).await.unwrap(), [claimed.fence.task], "due at once");
+    assert_eq!(queue.due(PlaceClass::Sync, &runs(), Limits::default(), 1).await.unwrap(), [claimed.fence.task], "due at once");
     let Some(Claim::Taken(again)) =
-        queue.claim(claimed.fence.task, worker(&db.store).await, "here").await.unwrap()
+        queue.claim(claimed.fence.task, worker(&db.store).await, "here", Limits::default()).await.unwrap()
     else {
         panic!()
     };
@@ -522,11 +526,11 @@ async fn cancel_wishes_hold_without_a_worker(db: TestDatabase) {
         TaskStatus::Cancelled,
         "a queued one ends at once"
     );
-    assert!(db.store.queue().claim(task, Uuid::now_v7(), "here").await.unwrap().is_none());
+    assert!(db.store.queue().claim(task, Uuid::now_v7(), "here", Limits::default()).await.unwrap().is_none());
     assert!(matches!(project.cancel_task(task).await, Err(StoreError::NothingToCancel(_))));
 
     let task = project.create_sync(job.id, user).await.unwrap().task;
-    let Some(Claim::Taken(claimed)) = db.store.queue().claim(task, Uuid::now_v7(), "here").await.unwrap()
+    let Some(Claim::Taken(claimed)) = db.store.queue().claim(task, Uuid::now_v7(), "here", Limits::default()).await.unwrap()
     else {
         panic!()
     };
@@ -556,7 +560,7 @@ async fn a_dead_workers_task_is_taken_back_once(db: TestDatabase) {
     let shown = project.task(claimed.fence.task).await.unwrap();
     assert_eq!((shown.status, shown.log_lines), (TaskStatus::Queued, 3));
     let worker = worker(&db.store).await;
-    let Some(Claim::Taken(again)) = queue.claim(claimed.fence.task, worker, "here").await.unwrap() else {
+    let Some(Claim::Taken(again)) = queue.claim(claimed.fence.task, worker, "here", Limits::default()).await.unwrap() else {
         panic!()
     };
     let Work::Sync(work) = again.work else { panic!() };
@@ -568,22 +572,103 @@ async fn failures_are_retried_as_often_as_the_job_says(db: TestDatabase) {
     let queue = db.store.queue();
     let failed =
         || Outcome::Bad(Failure { exit_code: Some(1), ..Failure::new(FailureClass::Connector, "no") });
-    let end = Final { retries: 1, ..Final::bare(failed()) };
+    let end = Final { retries: Retries { connector: 1, infrastructure: 0 }, ..Final::bare(failed()) };
     assert_eq!(queue.end(claimed.fence, &end).await.unwrap().status, TaskStatus::Queued);
     let shown = project.task(claimed.fence.task).await.unwrap();
     assert!(shown.not_before.is_some() && shown.hold_reason.is_some());
-    assert!(queue.due(PlaceClass::Sync, &runs(), 1).await.unwrap().is_empty(), "not before its time");
+    assert!(queue.due(PlaceClass::Sync, &runs(), Limits::default(), 1).await.unwrap().is_empty(), "not before its time");
     // A person who does not want to wait starts it at once.
     let created = project.create_sync(shown.job.unwrap(), user).await.unwrap();
     assert_eq!(created.task, claimed.fence.task);
-    assert_eq!(queue.due(PlaceClass::Sync, &runs(), 1).await.unwrap(), [claimed.fence.task]);
-    let Some(Claim::Taken(again)) = queue.claim(created.task, Uuid::now_v7(), "here").await.unwrap() else {
+    assert_eq!(queue.due(PlaceClass::Sync, &runs(), Limits::default(), 1).await.unwrap(), [claimed.fence.task]);
+    let Some(Claim::Taken(again)) = queue.claim(created.task, Uuid::now_v7(), "here", Limits::default()).await.unwrap() else {
         panic!()
     };
-    let end = Final { retries: 1, ..Final::bare(failed()) };
+    let end = Final { retries: Retries { connector: 1, infrastructure: 0 }, ..Final::bare(failed()) };
     assert_eq!(queue.end(again.fence, &end).await.unwrap().status, TaskStatus::Failed);
     let shown = project.task(created.task).await.unwrap();
     assert_eq!((shown.failure_message.as_deref(), shown.exit_code), (Some("no"), Some(1)));
+}
+
+async fn projects_take_turns_and_limits_hold_tasks_back(db: TestDatabase) {
+    let (project, user) = setting(&db).await;
+    let other = db.store.project(&ProjectId::new("olake")).await.unwrap();
+    let mut first = Vec::new();
+    for n in 0..4 {
+        let job = project.create_job(&job(&format!("job {n}")), user).await.unwrap();
+        first.push(project.create_sync(job.id, user).await.unwrap().task);
+    }
+    let job = other.create_job(&job("late"), user).await.unwrap();
+    let late = other.create_sync(job.id, user).await.unwrap().task;
+    let queue = db.store.queue();
+    let due = async |limits| queue.due(PlaceClass::Sync, &runs(), limits, 10).await.unwrap();
+    assert_eq!(due(Limits::default()).await, [first[0], late, first[1], first[2], first[3]]);
+
+    let two = Limits { syncs_per_project: 2, syncs_per_source: 0 };
+    assert_eq!(due(two).await, [first[0], late, first[1]]);
+    let racers = first.iter().map(|id| queue.claim(*id, Uuid::now_v7(), "here", two));
+    let taken = futures::future::join_all(racers).await.into_iter().filter_map(Result::unwrap).count();
+    // Who finds the project's row locked waits for it; nobody passes the limit.
+    assert_eq!(taken, 2);
+    assert_eq!(due(two).await, [late]);
+    queue.explain_limits(two).await.unwrap();
+    let mut held = 0;
+    for id in &first {
+        let task = project.task(*id).await.unwrap();
+        held += usize::from(task.hold_reason.is_some_and(|reason| reason.contains("as many syncs as it may")));
+    }
+    assert_eq!(held, 2);
+    queue.explain_limits(Limits::default()).await.unwrap();
+    for id in &first {
+        assert_eq!(project.task(*id).await.unwrap().hold_reason, None, "nothing holds it any more");
+    }
+    // The four jobs share one source.
+    let source = Limits { syncs_per_project: 0, syncs_per_source: 2 };
+    assert_eq!(due(source).await, [late]);
+}
+
+async fn two_syncs_on_one_replication_slot_never_run_together(db: TestDatabase) {
+    let (project, user) = setting(&db).await;
+    let config = json!({"host": "db", "port": 5432, "database": "shop", "update_method": {"replication_slot": "olake"}});
+    let mut tasks = Vec::new();
+    for name in ["one", "two"] {
+        let source = ConnectionInput { name: format!("source {name}"), config: config.clone(), ..shop() };
+        let job = JobInput { source: SideInput::Inline(source), ..job(name) };
+        let job = project.create_job(&job, user).await.unwrap();
+        tasks.push(project.create_sync(job.id, user).await.unwrap().task);
+    }
+    let queue = db.store.queue();
+    let racers = tasks.iter().map(|id| queue.claim(*id, Uuid::now_v7(), "here", Limits::default()));
+    let claims: Vec<_> =
+        futures::future::join_all(racers).await.into_iter().filter_map(Result::unwrap).collect();
+    let [Claim::Taken(taken)] = &claims[..] else { panic!("{claims:?}") };
+    assert!(queue.due(PlaceClass::Sync, &runs(), Limits::default(), 10).await.unwrap().is_empty());
+    queue.explain_limits(Limits::default()).await.unwrap();
+    let waiting = tasks.iter().find(|id| **id != taken.fence.task).unwrap();
+    let reason = project.task(*waiting).await.unwrap().hold_reason.unwrap();
+    assert!(reason.contains("replication slot"), "{reason}");
+    queue.end(taken.fence, &clean()).await.unwrap();
+    assert_eq!(queue.due(PlaceClass::Sync, &runs(), Limits::default(), 10).await.unwrap(), [*waiting]);
+}
+
+async fn a_task_that_loses_its_workers_over_and_over_fails(db: TestDatabase) {
+    let (project, _, _, claimed) = claimed(&db, "j").await;
+    let queue = db.store.queue();
+    let mut fence = claimed.fence;
+    for _ in 0..100 {
+        let ended = queue.take_back(fence, "gone", &Recovered::default()).await.unwrap();
+        if ended.status == TaskStatus::Failed {
+            let shown = project.task(fence.task).await.unwrap();
+            assert_eq!(shown.failure_class.as_deref(), Some("infrastructure"));
+            return;
+        }
+        let worker = worker(&db.store).await;
+        let Some(Claim::Taken(again)) = queue.claim(fence.task, worker, "here", Limits::default()).await.unwrap() else {
+            panic!()
+        };
+        fence = again.fence;
+    }
+    panic!("it goes on for ever");
 }
 
 async fn one_shots_lose_their_input_and_keep_their_result_for_a_day(db: TestDatabase) {
@@ -594,7 +679,7 @@ async fn one_shots_lose_their_input_and_keep_their_result_for_a_day(db: TestData
     let (project, user) = (project(&store).await, user(&store).await);
     let ask = OneShot::Check { side: Side::Source, config: json!({"n": 12_345_678_901_234_567_u64}) };
     let task = project.create_one_shot("files", "v0.9.4", &ask, user).await.unwrap().task;
-    let Some(Claim::Taken(claimed)) = store.queue().claim(task, Uuid::now_v7(), "here").await.unwrap() else {
+    let Some(Claim::Taken(claimed)) = store.queue().claim(task, Uuid::now_v7(), "here", Limits::default()).await.unwrap() else {
         panic!()
     };
     let Work::OneShot(OneShot::Check { config, .. }) = &claimed.work else { panic!() };
@@ -711,7 +796,7 @@ mod schedules {
                 let Fired::Started(created) = fired else { panic!("{fired:?}") };
                 started += 1;
                 let worker = worker(&store).await;
-                let Some(Claim::Taken(task)) = queue.claim(created.task, worker, "here").await.unwrap()
+                let Some(Claim::Taken(task)) = queue.claim(created.task, worker, "here", Limits::default()).await.unwrap()
                 else {
                     panic!()
                 };

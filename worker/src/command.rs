@@ -9,9 +9,10 @@ use olake_shared::{
     config::{Config, ConfigError, Deployment, Secret, Sources},
     events::Events,
     shutdown,
-    store::{ConnectError, Store, open_postgres},
+    store::{ConnectError, Store, open_postgres, tasks::limits::Limits},
     telemetry,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     health,
@@ -114,13 +115,16 @@ async fn work(config: &Config) -> Result<(), CommandError> {
         open_postgres(database, config.database.max_connections, config.database.acquire_timeout).await?;
     let store = Store::new(db, Arc::new(config.key_ring()?), SystemClock::shared());
     let client = open_client(config.redis.url.as_ref().unwrap_or(&empty))?;
-    let bell = Bell::redis(client.clone(), &stop)?;
-    let events = Events::redis(client, &stop);
+    // They outlive the worker's loops: what is handed over at the end must be told, and a wish to cancel still be heard.
+    let gone = CancellationToken::new();
+    let bell = Bell::redis(client.clone(), &gone)?;
+    let events = Events::redis(client, &gone);
     let launcher = process_launcher(config)?;
     let worker = Worker::new(&store, bell.clone(), events, launcher, settings(config, false), stop.clone());
     let health = health::bind(config.worker.listen).await?;
     let serving = tokio::spawn(health.serve(store, bell, stop.clone()));
     worker.run().await?;
+    gone.cancel();
     let _ = serving.await;
     Ok(())
 }
@@ -150,6 +154,10 @@ pub fn settings(config: &Config, alone: bool) -> Settings {
             check: config.deadlines.check,
             discover: config.deadlines.discover,
             sync: config.deadlines.sync,
+        },
+        limits: Limits {
+            syncs_per_project: config.limits.syncs_per_project,
+            syncs_per_source: config.limits.syncs_per_source,
         },
         alone,
     }

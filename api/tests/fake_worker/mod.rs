@@ -16,6 +16,7 @@ use olake_shared::{
             Ended, Failure,
             claim::{Claim, Claimed, Work},
             end::{Final, Outcome},
+            limits::Limits,
             input::{OneShot, OneShotResult},
         },
         workers::{NewWorker, RunnableConnector, Runs},
@@ -94,8 +95,8 @@ async fn work(context: Context, worker: Uuid, answer: Arc<Answer>) {
     loop {
         look.tick().await;
         for class in [PlaceClass::Interactive, PlaceClass::Sync] {
-            for id in queue.due(class, &runs(), 10).await.unwrap_or_default() {
-                let Ok(Some(Claim::Taken(claimed))) = queue.claim(id, worker, "test").await else { continue };
+            for id in queue.due(class, &runs(), Limits::default(), 10).await.unwrap_or_default() {
+                let Ok(Some(Claim::Taken(claimed))) = queue.claim(id, worker, "test", Limits::default()).await else { continue };
                 if let Some(end) = answer(&context, &claimed) {
                     let ended = queue.end(claimed.fence, &end).await.unwrap();
                     publish(&context, &ended);

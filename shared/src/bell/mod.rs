@@ -87,6 +87,13 @@ impl Bell {
         }
     }
 
+    /// Waits until what was rung so far is on its way, for a second at most: for a process that ends.
+    pub async fn flush(&self) {
+        if let Way::Redis(bell) = &self.0 {
+            bell.flush().await;
+        }
+    }
+
     /// Hears the bells of one class until `shutdown`: each wakes `rung`. While `free` is false none is fetched.
     ///
     /// Within a process there is one listener for each class.

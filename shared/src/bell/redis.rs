@@ -14,7 +14,7 @@ use redis::{
     AsyncCommands, Client,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -48,6 +48,8 @@ pub fn open_client(url: &Secret) -> Result<Client, BellError> {
 
 /// How often a broken backend is started again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long a process that ends waits for its last bells.
+const FLUSH: Duration = Duration::from_secs(1);
 /// How often what apalis leaves behind is trimmed.
 const TRIM: Duration = Duration::from_secs(30);
 
@@ -62,7 +64,14 @@ pub(crate) fn connection_config() -> ConnectionManagerConfig {
 pub(super) struct RedisBell {
     client: Client,
     connection: ConnectionManager,
-    rings: mpsc::Sender<(PlaceClass, Ring)>,
+    rings: mpsc::Sender<Order>,
+}
+
+/// What the task that rings is asked for.
+enum Order {
+    Ring(PlaceClass, Ring),
+    /// To answer when all rings before it are done.
+    Flush(oneshot::Sender<()>),
 }
 
 fn queue(class: PlaceClass) -> String {
@@ -88,7 +97,15 @@ impl RedisBell {
     }
 
     pub(super) fn ring(&self, class: PlaceClass, ring: Ring) {
-        let _ = self.rings.try_send((class, ring));
+        let _ = self.rings.try_send(Order::Ring(class, ring));
+    }
+
+    pub(super) async fn flush(&self) {
+        let (sender, done) = oneshot::channel();
+        if self.rings.try_send(Order::Flush(sender)).is_ok() {
+            // Bells are hints: the others look by themselves.
+            let _ = tokio::time::timeout(FLUSH, done).await;
+        }
     }
 
     pub(super) async fn ping(&self) -> Result<(), BellError> {
@@ -146,10 +163,18 @@ async fn hear(_ring: Ring, rung: Data<Arc<Notify>>) {
 /// Pushes bells in the background, so that no request waits for Redis.
 async fn ring_all(
     connection: ConnectionManager,
-    mut rings: mpsc::Receiver<(PlaceClass, Ring)>,
+    mut rings: mpsc::Receiver<Order>,
     shutdown: CancellationToken,
 ) {
-    while let Some(Some((class, ring))) = shutdown.run_until_cancelled(rings.recv()).await {
+    while let Some(Some(order)) = shutdown.run_until_cancelled(rings.recv()).await {
+        let (class, ring) = match order {
+            Order::Ring(class, ring) => (class, ring),
+            Order::Flush(done) => {
+                // An error says that nobody waits any more.
+                let _ = done.send(());
+                continue;
+            }
+        };
         if let Err(error) = ring_one(connection.clone(), class, ring).await {
             tracing::debug!(%class, %error, "a bell was not rung; workers look by themselves");
         }

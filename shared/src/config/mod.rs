@@ -22,7 +22,7 @@ pub use error::{ConfigError, Origin};
 pub use listen::Listen;
 pub use secret::{MASK, Secret};
 pub use sections::{
-    AdminConfig, DatabaseConfig, DeadlinesConfig, Launcher, LogConfig, LogFormat, RedisConfig, SecretsConfig,
+    AdminConfig, DatabaseConfig, DeadlinesConfig, Launcher, LimitsConfig, LogConfig, LogFormat, RedisConfig, SecretsConfig,
     ServerConfig, SignupConfig, SignupMode, WorkerConfig,
 };
 pub use values::{DEFAULT_TOML, Sources};
@@ -62,6 +62,8 @@ pub struct Config {
     pub worker: WorkerConfig,
     /// How long a connector may run.
     pub deadlines: DeadlinesConfig,
+    /// How many syncs run at once.
+    pub limits: LimitsConfig,
     /// The log of the service.
     pub log: LogConfig,
     shown: String,
@@ -93,6 +95,7 @@ impl Config {
         let worker = WorkerConfig::read(&values)?;
         worker.validate(&values)?;
         let deadlines = DeadlinesConfig::read(&values)?;
+        let limits = LimitsConfig::read(&values)?;
         let log = LogConfig::read(&values)?;
         log.validate(&values)?;
         let shown = values.masked_toml();
@@ -108,6 +111,7 @@ impl Config {
             admin,
             worker,
             deadlines,
+            limits,
             log,
             shown,
         })

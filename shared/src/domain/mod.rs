@@ -4,5 +4,6 @@ pub mod frequency;
 pub mod machine;
 pub mod project;
 pub mod settings;
+pub mod slot;
 pub mod task;
 pub mod version;

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::{ProjectStore, Store, StoreError, specs, time};
 use crate::{
-    crypto::{ConfigKind, SecretRules, SecretScope},
-    domain::project::ProjectId,
+    crypto::{ConfigKind, SecretRules, SecretScope, token::hash_token},
+    domain::{project::ProjectId, slot::replication_slot},
 };
 
 /// Which side of a job.
@@ -230,7 +230,26 @@ impl Store {
             .query_one_raw(Statement::from_sql_and_values(self.backend(), sql, values))
             .await
             .map_err(|e| name_taken(e, side.name(), &input.name))?;
-        Ok(row.ok_or_else(|| StoreError::Corrupt("an insert returned no id".into()))?.try_get("", "id")?)
+        let id = row.ok_or_else(|| StoreError::Corrupt("an insert returned no id".into()))?.try_get("", "id")?;
+        self.write_slot(db, side, id, &input.config).await?;
+        Ok(id)
+    }
+
+    /// Notes which replication slot a source uses.
+    async fn write_slot(
+        &self,
+        db: &impl ConnectionTrait,
+        side: Side,
+        id: i64,
+        config: &Value,
+    ) -> Result<(), StoreError> {
+        if side == Side::Source {
+            let key = replication_slot(config).map(|slot| hash_token(&slot));
+            let values: [Db; 2] = [key.into(), id.into()];
+            let sql = "UPDATE sources SET slot_key = $1 WHERE id = $2";
+            db.execute_raw(Statement::from_sql_and_values(self.backend(), sql, values)).await?;
+        }
+        Ok(())
     }
 
     /// Seals the configs again whose secrets a spec names, after it arrived: until then only well-known names were
@@ -404,9 +423,10 @@ impl ProjectStore {
         input: &ConnectionInput,
         user: i64,
     ) -> Result<Connection, StoreError> {
-        let sealed = self.store.seal(&self.store.db, &self.project, side, input).await?;
-        let id =
-            self.store.insert_connection(&self.store.db, &self.project, side, input, &sealed, user).await?;
+        let tx = self.store.begin().await?;
+        let sealed = self.store.seal(&tx, &self.project, side, input).await?;
+        let id = self.store.insert_connection(&tx, &self.project, side, input, &sealed, user).await?;
+        tx.commit().await?;
         self.connection(side, id).await
     }
 
@@ -468,6 +488,7 @@ impl ProjectStore {
         tx.execute_raw(Statement::from_sql_and_values(self.store.backend(), sql, values))
             .await
             .map_err(|e| name_taken(e, side.name(), &input.name))?;
+        self.store.write_slot(&tx, side, id, &input.config).await?;
         tx.commit().await?;
         self.connection(side, id).await
     }

@@ -71,6 +71,7 @@ impl Queue {
         let values: [Db; 3] = [job.id.into(), job.next_run_at.into(), next.into()];
         let moved = tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, values)).await?;
         if moved.rows_affected() == 0 {
+            tx.rollback().await?;
             return Ok(None);
         }
         let missed = now - came > MISSED_AFTER && settings.missed_slots == Some(MissedSlots::Skip);

@@ -41,11 +41,11 @@ async fn claim_all(worker: &Arc<Worker>, class: PlaceClass) -> Result<(), StoreE
         if free == 0 {
             return Ok(());
         }
-        let due = worker.queue.due(class, &runs, free as u64).await?;
+        let due = worker.queue.due(class, &runs, worker.settings.limits, free as u64).await?;
         let mut claimed = false;
         for id in due {
             let Some(place) = places.take() else { return Ok(()) };
-            match worker.queue.claim(id, worker.id, &worker.host).await? {
+            match worker.queue.claim(id, worker.id, &worker.host, worker.settings.limits).await? {
                 // Another worker was faster.
                 None => {}
                 Some(Claim::Taken(task)) => {

@@ -33,7 +33,7 @@ use olake_shared::{
     events::{Event, Events, What},
     store::{
         Store, StoreError,
-        tasks::{Ended, Queue},
+        tasks::{Ended, Queue, limits::Limits},
         workers::NewWorker,
     },
 };
@@ -57,6 +57,8 @@ pub struct Settings {
     pub reconcile: Duration,
     /// Deadlines of the kinds.
     pub deadlines: Deadlines,
+    /// How many syncs of a project or source run at once.
+    pub limits: Limits,
     /// Whether every other worker is known to be dead (one machine, whose data folder this process has locked): what
     /// they left is taken over at once.
     pub alone: bool,
@@ -142,6 +144,7 @@ impl Worker {
         self.running.stop_all(running::StopReason::Shutdown);
         self.tracker.close();
         self.tracker.wait().await;
+        self.bell.flush().await;
         ended.cancel();
         let _ = lease.await;
         if let Err(error) = self.queue.unregister(self.id).await {

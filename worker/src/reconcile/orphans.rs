@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use olake_shared::store::{
     StoreError,
     logs::LogLine,
-    tasks::{claim::Orphan, end::Recovered},
+    tasks::{due::Orphan, end::Recovered},
 };
 
 use super::{Worker, describe::describe, next_look};
@@ -30,9 +30,9 @@ pub(super) async fn run(worker: Arc<Worker>) {
             tracing::warn!(%error, "tasks of dead workers were not taken back");
         }
         if worker.lease.holds()
-            && let Err(error) = fail_unrunnable(&worker).await
+            && let Err(error) = explain_waiting(&worker).await
         {
-            tracing::warn!(%error, "tasks that nobody can run were not looked for");
+            tracing::warn!(%error, "tasks that wait were not looked at");
         }
         if !next_look(&worker).await {
             return;
@@ -112,7 +112,9 @@ pub(super) async fn sweep(worker: &Worker) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn fail_unrunnable(worker: &Worker) -> Result<(), StoreError> {
+/// Says why queued tasks wait, and fails those that nobody can run.
+async fn explain_waiting(worker: &Worker) -> Result<(), StoreError> {
+    worker.queue.explain_limits(worker.settings.limits).await?;
     let Some(runs) = worker.queue.live_runs().await? else { return Ok(()) };
     let after = i64::try_from(UNSCHEDULABLE_AFTER.as_micros()).unwrap_or(i64::MAX);
     for (id, connector, version) in worker.queue.unrunnable(&runs, 0).await? {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use olake_shared::{
-    domain::task::{FailureClass, TaskId, TaskKind, TaskPhase},
+    domain::task::{FailureClass, TaskId, TaskKind, TaskPhase, TaskStatus},
     events::{Event, What},
     store::{
         StoreError,
@@ -19,7 +19,8 @@ use olake_shared::{
         tasks::{
             self, Failure,
             claim::{Claimed, Work},
-            end::{Final, Outcome},
+            end::{Final, Outcome, Retries},
+            input::OneShotResult,
         },
     },
 };
@@ -75,6 +76,10 @@ pub(super) async fn run(worker: Arc<Worker>, task: Box<Claimed>, place: Place) {
             failure = failure_class(&end.outcome), seconds = started.elapsed().as_secs(), "attempt ended"
         );
         worker.publish_end(&ended);
+        if ended.status == TaskStatus::Queued {
+            // Handed back: another worker may take it at once.
+            worker.bell.ring(task.kind.class(), ended.task);
+        }
         // Only now: until everything is stored, the connector's own files are what is left of the run.
         if let Err(error) = worker.launcher.discard(task.fence.task, task.fence.attempt).await {
             tracing::warn!(task.id = %task.fence.task, %error, "the attempt's files were not removed; a sweep will");
@@ -260,10 +265,17 @@ impl Attempt<'_> {
             }),
             other => other,
         };
+        let result = meaning.result.map(|result| match result {
+            OneShotResult::Check { succeeded, message } => {
+                OneShotResult::Check { succeeded, message: self.redactor.clean(&message).into_owned() }
+            }
+            other => other,
+        });
         let totals = self.findings.totals();
         let retries = match &self.task.work {
-            Work::Sync(sync) => sync.settings.retries.unwrap_or(0),
-            Work::OneShot(_) => 0,
+            Work::Sync(sync) => Retries::of_job(sync.settings.retries),
+            // A person waits for the answer: the failure is one.
+            Work::OneShot(_) => Retries::default(),
         };
         Final {
             outcome,
@@ -271,7 +283,7 @@ impl Attempt<'_> {
             log: Vec::new(),
             records_read: totals.and_then(|totals| signed(Some(totals.records))),
             bytes_read: totals.and_then(|totals| signed(totals.bytes)),
-            result: meaning.result,
+            result,
             spec: meaning.spec,
             retries,
         }

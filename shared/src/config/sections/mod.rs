@@ -4,6 +4,7 @@
 mod admin;
 mod database;
 mod deadlines;
+mod limits;
 mod log;
 mod redis;
 mod secrets;
@@ -14,6 +15,7 @@ mod worker;
 pub use admin::AdminConfig;
 pub use database::DatabaseConfig;
 pub use deadlines::DeadlinesConfig;
+pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
 pub use redis::RedisConfig;
 pub use secrets::SecretsConfig;

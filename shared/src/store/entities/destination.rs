@@ -1,4 +1,4 @@
-//! A destination. Same columns as [`super::source`].
+//! A destination. The columns of [`super::source`] without the replication slot.
 
 use sea_orm::entity::prelude::*;
 

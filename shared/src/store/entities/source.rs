@@ -1,4 +1,4 @@
-//! A source. Same columns as [`super::destination`].
+//! A source. The columns of [`super::destination`], and the replication slot.
 
 use sea_orm::entity::prelude::*;
 
@@ -13,6 +13,7 @@ pub struct Model {
     pub version: String,
     pub seal_id: Uuid,
     pub config: String,
+    pub slot_key: Option<String>,
     pub revision: i64,
     pub created_at: i64,
     pub updated_at: i64,

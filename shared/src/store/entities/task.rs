@@ -23,6 +23,7 @@ pub struct Model {
     pub cancel_requested_at: Option<i64>,
     pub after_task_id: Option<Uuid>,
     pub after_condition: Option<String>,
+    pub slot_key: Option<String>,
     pub connector_type: Option<String>,
     pub connector_version: Option<String>,
     pub input: Option<String>,

@@ -1,25 +1,24 @@
 //! A worker takes what is due, and gets what its connector needs.
 
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, Statement,
+    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, Statement,
     Value as Db,
 };
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Fence, Queue, apply, input::OneShot, kind_of};
+use super::{Fence, Queue, apply, input::OneShot, kind_of, limits::Limits};
 use crate::{
     domain::{
         machine::Event,
         project::ProjectId,
         settings::AdvancedSettings,
-        task::{PlaceClass, TaskId, TaskKind},
+        task::{TaskId, TaskKind},
     },
     store::{
         StoreError,
         connections::Side,
         entities::{job, task, task_attempt},
-        workers::Runs,
     },
 };
 
@@ -58,15 +57,6 @@ pub struct SyncWork {
     pub settings: AdvancedSettings,
 }
 
-/// A running task whose owner is dead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Orphan {
-    pub fence: Fence,
-    pub job: Option<i64>,
-    /// How many log lines of this attempt are stored.
-    pub lines_of_attempt: i64,
-}
-
 /// What a claim came to.
 #[derive(Clone, Debug)]
 pub enum Claim {
@@ -78,47 +68,47 @@ pub enum Claim {
 }
 
 impl Queue {
-    /// The ids of due tasks that a worker of these connectors can run, oldest first.
-    pub async fn due(&self, class: PlaceClass, runs: &Runs, limit: u64) -> Result<Vec<TaskId>, StoreError> {
-        #[derive(FromQueryResult)]
-        struct Row {
-            id: Uuid,
-        }
-        let mut values: Vec<Db> =
-            vec![class.as_str().into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
-        let matches = runs.sql_condition(
-            "COALESCE(s.type, t.connector_type)",
-            "COALESCE(s.version, t.connector_version)",
-            &mut values,
-        );
-        let sql = format!(
-            "SELECT t.id FROM tasks t LEFT JOIN jobs j ON j.id = t.job_id LEFT JOIN sources s ON s.id = j.source_id \
-             WHERE t.status = 'queued' AND t.place_class = $1 AND t.cancel_requested_at IS NULL \
-             AND (t.not_before IS NULL OR t.not_before <= {}) AND {matches} ORDER BY t.id LIMIT $2",
-            self.store.db_now()
-        );
-        let statement = Statement::from_sql_and_values(self.store.backend(), sql, values);
-        let rows = Row::find_by_statement(statement).all(&self.store.db).await?;
-        Ok(rows.into_iter().map(|row| row.id).collect())
-    }
-
     /// Takes one task for a worker. None when another worker was faster, or it is no longer due.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn claim(&self, id: TaskId, worker: Uuid, host: &str) -> Result<Option<Claim>, StoreError> {
+    pub async fn claim(
+        &self,
+        id: TaskId,
+        worker: Uuid,
+        host: &str,
+        limits: Limits,
+    ) -> Result<Option<Claim>, StoreError> {
         let store = &self.store;
         let tx = store.begin().await?;
-        let Some(row) = store.lock_free_task(&tx, id).await? else { return Ok(None) };
+        // Rolled back at once where nothing is claimed: a lock that lingers makes others pass the row over.
+        if limits.are_set() && !self.within_limits(&tx, id, limits).await? {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        let Some(row) = store.lock_free_task(&tx, id).await? else {
+            tx.rollback().await?;
+            return Ok(None);
+        };
         if apply(store, &tx, &row, Event::Claim { worker }, None).await?.is_none() {
+            tx.rollback().await?;
             return Ok(None);
         }
         let fence = Fence { task: id, attempt: row.attempt + 1, epoch: row.epoch + 1 };
         let sql = "UPDATE tasks SET phase = 'scheduling', hold_reason = NULL, not_before = NULL, \
-                   started_at = COALESCE(started_at, $2), failure_class = NULL, failure_message = NULL, exit_code = NULL \
-                   WHERE id = $1";
+                   started_at = COALESCE(started_at, $2), failure_class = NULL, failure_message = NULL, \
+                   exit_code = NULL, slot_key = (SELECT s.slot_key FROM jobs j JOIN sources s ON s.id = j.source_id \
+                   WHERE j.id = tasks.job_id AND tasks.kind = 'sync') WHERE id = $1";
         let values: [Db; 2] = [id.into(), store.now().into()];
-        tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, values)).await?;
+        match tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, values)).await {
+            Ok(_) => {}
+            // Another sync took the same replication slot at the same moment: this one waits.
+            Err(error) if StoreError::is_unique_violation(&error) => {
+                tx.rollback().await?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        }
         super::write_last_run(store, &tx, id).await?;
         let read = self.read_work(&tx, &row, fence).await;
         let mut attempt = task_attempt::ActiveModel {
@@ -239,88 +229,5 @@ impl Queue {
     /// [`StoreError::Secret`] names the field whose token does not open.
     pub fn open_config(&self, project: &ProjectId, side: Side, config: &Value) -> Result<Value, StoreError> {
         self.store.open_config(project, side, config)
-    }
-
-    /// The queued tasks that no live worker can run although one is up, older than `older_than_micros`: their ids and
-    /// connectors.
-    pub async fn unrunnable(
-        &self,
-        runs: &Runs,
-        older_than_micros: i64,
-    ) -> Result<Vec<(TaskId, String, String)>, StoreError> {
-        #[derive(FromQueryResult)]
-        struct Row {
-            id: Uuid,
-            connector_type: Option<String>,
-            connector_version: Option<String>,
-        }
-        let mut values: Vec<Db> = vec![(self.store.now() - older_than_micros).into()];
-        let matches = runs.sql_condition(
-            "COALESCE(s.type, t.connector_type)",
-            "COALESCE(s.version, t.connector_version)",
-            &mut values,
-        );
-        let sql = format!(
-            "SELECT t.id, COALESCE(s.type, t.connector_type) AS connector_type, \
-             COALESCE(s.version, t.connector_version) AS connector_version \
-             FROM tasks t LEFT JOIN jobs j ON j.id = t.job_id LEFT JOIN sources s ON s.id = j.source_id \
-             WHERE t.status = 'queued' AND t.created_at <= $1 AND NOT ({matches}) ORDER BY t.id LIMIT 100"
-        );
-        let statement = Statement::from_sql_and_values(self.store.backend(), sql, values);
-        let rows = Row::find_by_statement(statement).all(&self.store.db).await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| {
-                (row.id, row.connector_type.unwrap_or_default(), row.connector_version.unwrap_or_default())
-            })
-            .collect())
-    }
-
-    /// The running tasks whose owner's lease ran out, or whose owner is unknown.
-    pub async fn orphaned(&self, grace_micros: i64) -> Result<Vec<Orphan>, StoreError> {
-        #[derive(FromQueryResult)]
-        struct Row {
-            id: Uuid,
-            job_id: Option<i64>,
-            attempt: i32,
-            epoch: i64,
-            lines_of_attempt: i64,
-        }
-        let sql = format!(
-            "SELECT t.id, t.job_id, t.attempt, t.epoch, CAST(COALESCE((SELECT SUM(c.lines) FROM task_log_chunks c \
-             WHERE c.task_id = t.id AND c.attempt = t.attempt), 0) AS BIGINT) AS lines_of_attempt \
-             FROM tasks t LEFT JOIN workers w ON w.id = t.owner \
-             WHERE t.status = 'running' AND (w.id IS NULL OR w.lease_until + $1 < {}) ORDER BY t.id LIMIT 100",
-            self.store.db_now()
-        );
-        let rows =
-            Row::find_by_statement(self.store.sql(&sql, [grace_micros.into()])).all(&self.store.db).await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| Orphan {
-                fence: Fence { task: row.id, attempt: row.attempt, epoch: row.epoch },
-                job: row.job_id,
-                lines_of_attempt: row.lines_of_attempt,
-            })
-            .collect())
-    }
-
-    /// The attempts of all running tasks.
-    pub async fn running_attempts(&self) -> Result<Vec<(TaskId, i32)>, StoreError> {
-        #[derive(FromQueryResult)]
-        struct Row {
-            id: Uuid,
-            attempt: i32,
-        }
-        let sql = "SELECT id, attempt FROM tasks WHERE status = 'running'";
-        let rows = Row::find_by_statement(self.store.sql(sql, [])).all(&self.store.db).await?;
-        Ok(rows.into_iter().map(|row| (row.id, row.attempt)).collect())
-    }
-
-    /// Says in the row why a queued task is not running yet. Nothing happens if it is not queued any more.
-    pub async fn hold(&self, id: TaskId, reason: &str) -> Result<(), StoreError> {
-        let sql = "UPDATE tasks SET hold_reason = $2 WHERE id = $1 AND status = 'queued'";
-        self.store.db.execute_raw(self.store.sql(sql, [id.into(), reason.into()])).await?;
-        Ok(())
     }
 }

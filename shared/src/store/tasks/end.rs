@@ -40,8 +40,8 @@ pub struct Final {
     pub result: Option<OneShotResult>,
     /// The spec to be cached, and of what.
     pub spec: Option<(specs::SpecKey, String)>,
-    /// How often the job allows that a connector's own failure is tried again.
-    pub retries: u32,
+    /// How often failures are tried again.
+    pub retries: Retries,
 }
 
 impl Final {
@@ -55,7 +55,38 @@ impl Final {
             bytes_read: None,
             result: None,
             spec: None,
-            retries: 0,
+            retries: Retries::default(),
+        }
+    }
+}
+
+/// How often each class of failure is tried again, from the last state and with back-off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retries {
+    /// The connector's own errors.
+    pub connector: u32,
+    /// Failures of what runs it.
+    pub infrastructure: u32,
+}
+
+/// How often the infrastructure's failures are tried again when the job says nothing.
+const INFRASTRUCTURE_RETRIES: u32 = 3;
+
+/// How many workers a task may lose before it fails: it may be what kills them.
+const OWNERS_LOST_AT_MOST: u32 = 20;
+
+impl Retries {
+    /// What a job's `retries` setting means: by default the connector's own errors are not tried again, and the
+    /// infrastructure's are.
+    pub fn of_job(setting: Option<u32>) -> Self {
+        Self { connector: setting.unwrap_or(0), infrastructure: setting.unwrap_or(INFRASTRUCTURE_RETRIES) }
+    }
+
+    fn of(self, class: FailureClass) -> u32 {
+        match class {
+            FailureClass::Connector => self.connector,
+            FailureClass::Infrastructure => self.infrastructure,
+            _ => 0,
         }
     }
 }
@@ -103,8 +134,8 @@ impl Queue {
                 (Event::Interrupted { epoch }, Some(failure), None)
             }
             Outcome::Bad(failure) => {
-                let failed_before = failures_before(store, &tx, &row).await?;
-                let retry = failure.class == FailureClass::Connector && failed_before < end.retries;
+                let failed_before = failures_before(store, &tx, &row, failure.class).await?;
+                let retry = failed_before < end.retries.of(failure.class);
                 let event = Event::BadEnd { epoch, class: failure.class, retry };
                 (event, Some(failure.clone()), retry.then(|| back_off_micros(failed_before)))
             }
@@ -167,7 +198,12 @@ impl Queue {
         }
         logs::append(store, &tx, fence, &left.log).await?;
         let failure = Failure::new(FailureClass::Infrastructure, why);
-        let event = Event::OwnerLost { epoch: fence.epoch };
+        let lost_before = failures_before(store, &tx, &row, FailureClass::Infrastructure).await?;
+        let event = match lost_before < OWNERS_LOST_AT_MOST {
+            true => Event::OwnerLost { epoch: fence.epoch },
+            // It may be the task that kills its workers.
+            false => Event::BadEnd { epoch: fence.epoch, class: failure.class, retry: false },
+        };
         let ended = apply(store, &tx, &row, event, Some(&failure)).await?.ok_or(StoreError::Fenced)?;
         tx.commit().await?;
         Ok(ended)
@@ -192,19 +228,20 @@ impl Queue {
     }
 }
 
-/// How many earlier attempts of a task failed by the connector's own error.
+/// How many earlier attempts of a task failed with this class.
 async fn failures_before(
     store: &Store,
     tx: &DatabaseTransaction,
     row: &task::Model,
+    class: FailureClass,
 ) -> Result<u32, StoreError> {
     #[derive(FromQueryResult)]
     struct Row {
         number: i64,
     }
     let sql = "SELECT COUNT(*) AS number FROM task_attempts \
-               WHERE task_id = $1 AND failure_class = 'connector' AND attempt < $2";
-    let values: [Db; 2] = [row.id.into(), row.attempt.into()];
+               WHERE task_id = $1 AND attempt < $2 AND failure_class = $3";
+    let values: [Db; 3] = [row.id.into(), row.attempt.into(), class.as_str().into()];
     let statement = Statement::from_sql_and_values(store.backend(), sql, values);
     let row = Row::find_by_statement(statement).one(tx).await?;
     Ok(row.map_or(0, |row| u32::try_from(row.number).unwrap_or(u32::MAX)))

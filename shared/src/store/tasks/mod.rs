@@ -2,6 +2,7 @@
 //!
 //! - [`create`]: new tasks, by a person or by a schedule;
 //! - [`read`]: what is shown of a task;
+//! - [`due`]: what is to be done, and [`limits`]: what holds it back;
 //! - [`claim`]: a worker takes what is due, and gets what its connector needs;
 //! - [`progress`]: phase, state, statistics and log lines while the connector runs;
 //! - [`end`]: the one transaction that ends an attempt;
@@ -13,8 +14,10 @@
 pub mod cancel;
 pub mod claim;
 pub mod create;
+pub mod due;
 pub mod end;
 pub mod input;
+pub mod limits;
 pub mod progress;
 pub mod read;
 

@@ -14,10 +14,17 @@ const TAIL_LINE_BYTES: usize = 4096;
 /// When this much waits to be given out, the feeder is asked to let a poll come first. In bytes.
 const ENOUGH: usize = 4 << 20;
 
-/// How many given lines are remembered until the log file is found to hold them too. The log file appears
-/// with the first line, so only a few of them can ever be doubled.
-const REMEMBERED_LINES: usize = 1000;
-const REMEMBERED_BYTES: usize = 4 << 20;
+/// How much of what was given is remembered until the log file is found to hold it too, in bytes: as much as can
+/// wait before the first look for that file. The log file appears with the first line, so no more is ever doubled.
+const REMEMBERED_BYTES: usize = ENOUGH;
+
+/// What a line takes beside its message, in bytes.
+const LINE_BYTES: usize = 128;
+
+/// Both outputs hold the same lines in the same order, but for a few: a line of the log file is looked for among so
+/// many of the given ones, and after so many lines in vain no more are looked for.
+const LOOK_AHEAD: usize = 1000;
+const MISSES: usize = 2 * LOOK_AHEAD;
 
 /// The console of one attempt.
 pub struct Console {
@@ -28,8 +35,8 @@ pub struct Console {
     /// Lines that were given out and were not met in the log file yet.
     given: VecDeque<LogLine>,
     given_bytes: usize,
-    /// How many lines of the log file are still compared with `given`.
-    comparisons: usize,
+    /// How many lines of the log file may still be looked for in `given` in vain.
+    misses_left: usize,
     tail: VecDeque<String>,
     fed_since_take: bool,
 }
@@ -42,7 +49,7 @@ impl Console {
             waiting_bytes: 0,
             given: VecDeque::new(),
             given_bytes: 0,
-            comparisons: 2 * REMEMBERED_LINES,
+            misses_left: MISSES,
             tail: VecDeque::new(),
             fed_since_take: false,
         }
@@ -71,11 +78,11 @@ impl Console {
         self.waiting_bytes = 0;
         let taken = std::mem::take(&mut self.waiting);
         for line in &taken {
-            self.given_bytes += line.message.len();
+            self.given_bytes += cost(line);
             self.given.push_back(line.clone());
         }
-        while self.given.len() > REMEMBERED_LINES || self.given_bytes > REMEMBERED_BYTES {
-            self.given_bytes -= self.given.pop_front().map_or(0, |line| line.message.len());
+        while self.given_bytes > REMEMBERED_BYTES {
+            self.given_bytes -= self.given.pop_front().map_or(0, |line| cost(&line));
         }
         taken
     }
@@ -86,14 +93,16 @@ impl Console {
         if self.given.is_empty() {
             return false;
         }
-        self.comparisons = self.comparisons.saturating_sub(1);
-        if self.comparisons == 0 {
-            self.given.clear();
-            self.given_bytes = 0;
+        let Some(at) = self.given.iter().take(LOOK_AHEAD).position(|given| given.is_same_message(line))
+        else {
+            self.misses_left = self.misses_left.saturating_sub(1);
+            if self.misses_left == 0 {
+                self.given.clear();
+                self.given_bytes = 0;
+            }
             return false;
-        }
-        let Some(at) = self.given.iter().position(|given| given.is_same_message(line)) else { return false };
-        self.given_bytes -= self.given.remove(at).map_or(0, |line| line.message.len());
+        };
+        self.given_bytes -= self.given.remove(at).map_or(0, |line| cost(&line));
         true
     }
 
@@ -111,9 +120,13 @@ impl Console {
                 self.tail.push_back(text[..text.floor_char_boundary(TAIL_LINE_BYTES)].to_owned());
             }
             if give {
-                self.waiting_bytes += line.message.len();
+                self.waiting_bytes += cost(&line);
                 self.waiting.push(line);
             }
         }
     }
+}
+
+fn cost(line: &LogLine) -> usize {
+    LINE_BYTES + line.message.len()
 }

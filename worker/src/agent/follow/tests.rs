@@ -331,6 +331,16 @@ fn the_console_is_used_until_there_is_a_log_file_and_no_line_is_doubled() {
 }
 
 #[test]
+fn a_flood_before_the_first_look_is_not_doubled() {
+    let mut attempt = Attempt::new();
+    for number in 0..5000 {
+        attempt.follower.feed_console(&printed(&number.to_string()));
+    }
+    attempt.log(&records(0..6000));
+    assert_eq!([attempt.poll(), attempt.finish()].concat(), numbers(0..6000));
+}
+
+#[test]
 fn a_connector_without_a_log_file_is_read_from_the_console_to_its_last_word() {
     let mut attempt = Attempt::new();
     attempt.follower.feed_console(b"one\ntwo");
