@@ -9,7 +9,7 @@ use olake_shared::{
     config::{Config, ConfigError, Deployment, Secret, Sources},
     events::Events,
     shutdown,
-    store::{ConnectError, Store, open_postgres, tasks::limits::Limits},
+    store::{ConnectError, Store, open_postgres, retention::Retention, tasks::limits::Limits},
     telemetry,
 };
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ use crate::{
         process::{ProcessLauncher, ProcessSettings},
     },
     reconcile::{Deadlines, Settings, StartError, Worker},
+    webhook::Policy,
 };
 
 /// A worker of the OLake control plane.
@@ -158,6 +159,17 @@ pub fn settings(config: &Config, alone: bool) -> Settings {
         limits: Limits {
             syncs_per_project: config.limits.syncs_per_project,
             syncs_per_source: config.limits.syncs_per_source,
+        },
+        webhooks: Policy {
+            allow_private: config.notifications.allow_private,
+            public_url: config.notifications.public_url.clone(),
+            ..Policy::default()
+        },
+        retention: Retention {
+            tasks: config.retention.tasks,
+            tasks_per_job: config.retention.tasks_per_job,
+            logs: config.retention.logs,
+            deleted: config.retention.deleted,
         },
         alone,
     }

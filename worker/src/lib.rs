@@ -5,6 +5,7 @@
 //! - [`launch`]: how a connector is started and watched; one module for each launcher;
 //! - [`agent`]: what runs beside a connector: it follows its files, and the supervisor that ends its process group;
 //! - [`connector`]: the connector protocol: command lines, output, results;
+//! - [`webhook`]: calls the webhooks of projects;
 //! - [`command`], [`health`]: the program's command line, and its port for probes.
 
 pub mod agent;
@@ -13,3 +14,4 @@ pub mod connector;
 pub mod health;
 pub mod launch;
 pub mod reconcile;
+pub mod webhook;

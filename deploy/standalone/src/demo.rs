@@ -126,7 +126,9 @@ impl Demo<'_> {
         });
         let made = self.post("/jobs", &job).await?;
         let id = made["id"].as_i64().context("the job has no id")?;
-        say(&format!("Made:   a source, a destination, and job {id} '{NAME}', every hour.\n        It is slowed down to about {SLOWED_TO} seconds, to be watched.\n"));
+        say(&format!(
+            "Made:   a source, a destination, and job {id} '{NAME}', every hour.\n        It is slowed down to about {SLOWED_TO} seconds, to be watched.\n"
+        ));
         Ok(id)
     }
 

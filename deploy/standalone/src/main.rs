@@ -92,7 +92,12 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::User(_) => Vec::new(),
     };
     let config = Config::load(Deployment::Standalone, Sources::of_process(arguments.config, flags))?;
-    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot be started");
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("the runtime cannot be started")
+    };
     match arguments.command {
         Command::Standalone(options) => runtime()?.block_on(standalone::run(&config, options.demo)),
         Command::Config(_) => Ok(std::io::stdout().write_all(config.masked_toml().as_bytes())?),

@@ -243,7 +243,8 @@ fn explain_fatal(fatal: &str) -> Failure {
         format!(
             "The job's saved state is not at the position that the source's replication slot has acknowledged, so no \
              sync can go on from it. Clearing the destination does not mend this; the only cure is \"reset state \
-             and reload\", which reads everything again. The connector said: {fatal}"
+             and reload\" (POST …/jobs/{{id}}/reset-state, then a sync), which reads everything again. \
+             The connector said: {fatal}"
         )
     } else {
         fatal.to_owned()

@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use olake_shared::domain::state;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::quantity;
@@ -33,16 +34,11 @@ impl fmt::Debug for StateText {
     }
 }
 
-/// Reads the bytes of `state.json`. None when they are no state: empty, half written, no JSON object, or an
-/// object without a member (given to a connector, `{}` would load as the oldest version of the state for
-/// good, which is worse than none).
+/// Reads the bytes of `state.json`. None when they are no state ([`state::check`]): empty, half written, no JSON
+/// object, or an object without a member.
 pub fn parse_state(bytes: &[u8]) -> Option<StateText> {
     let text = std::str::from_utf8(bytes).ok()?;
-    let inside = text.trim_start().strip_prefix('{')?;
-    if inside.trim_start().starts_with('}') {
-        return None;
-    }
-    serde_json::from_str::<IgnoredAny>(text).ok()?;
+    state::check(text).ok()?;
     Some(StateText(text.to_owned()))
 }
 

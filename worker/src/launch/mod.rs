@@ -249,10 +249,14 @@ pub trait Launcher: Send + Sync + 'static {
     /// [`LaunchError::Files`]; [`Launcher::sweep`] will remove it.
     async fn discard(&self, task: TaskId, attempt: i32) -> Result<(), LaunchError>;
 
-    /// Removes what attempts left behind that are not in `alive`; says how many there were. What runs in
-    /// this or another worker is left alone in any case.
+    /// The names, in the launcher's own words, of what attempts have here now, also those that run.
+    async fn found(&self) -> Result<Vec<String>, LaunchError>;
+
+    /// Removes what attempts left behind that are in `found` and not in `alive`; says how many there were. What runs in
+    /// this or another worker is left alone in any case. `alive` is to be read after `found`, so that an attempt
+    /// which begins meanwhile is in neither.
     ///
     /// # Errors
     /// [`LaunchError::Files`] for the first thing that could not be removed; the others were.
-    async fn sweep(&self, alive: &[(TaskId, i32)]) -> Result<u64, LaunchError>;
+    async fn sweep(&self, found: Vec<String>, alive: &[(TaskId, i32)]) -> Result<u64, LaunchError>;
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use olake_shared::{
     domain::task::{FailureClass, PlaceClass},
+    step::{Moment, Step, reach},
     store::{
         StoreError,
         tasks::{
@@ -45,10 +46,12 @@ async fn claim_all(worker: &Arc<Worker>, class: PlaceClass) -> Result<(), StoreE
         let mut claimed = false;
         for id in due {
             let Some(place) = places.take() else { return Ok(()) };
+            reach(Step::Claimed, Moment::Before);
             match worker.queue.claim(id, worker.id, &worker.host, worker.settings.limits).await? {
                 // Another worker was faster.
                 None => {}
                 Some(Claim::Taken(task)) => {
+                    reach(Step::Claimed, Moment::After);
                     claimed = true;
                     worker.tracker.spawn(run::run(worker.clone(), task, place));
                 }

@@ -7,7 +7,9 @@
 //! - [`wishes`]: tells running connectors to stop;
 //! - [`orphans`]: takes back what dead workers left;
 //! - [`schedules`]: fires the slots of jobs;
-//! - [`upkeep`]: results and rows that were kept long enough.
+//! - [`notify`]: tells webhooks how tasks ended;
+//! - [`leftovers`]: removes what attempts left on this machine;
+//! - [`upkeep`], [`retention`]: results and rows that were kept long enough.
 //!
 //! To add one: a file with one `pub(super) async fn …(worker: Arc<Worker>)` that loops until `worker.stop`, and its line
 //! in [`Worker::run`].
@@ -16,9 +18,12 @@ mod claims;
 mod describe;
 mod interpret;
 mod lease;
+mod leftovers;
+mod notify;
 mod orphans;
 mod places;
 mod redact;
+mod retention;
 mod run;
 mod running;
 mod schedules;
@@ -31,8 +36,10 @@ use olake_shared::{
     bell::Bell,
     domain::task::PlaceClass,
     events::{Event, Events, What},
+    step::{Moment, Step, reach},
     store::{
         Store, StoreError,
+        retention::Retention,
         tasks::{Ended, Queue, limits::Limits},
         workers::NewWorker,
     },
@@ -42,7 +49,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use self::{lease::Lease, places::Places, running::RunningTasks};
-use crate::launch::Launcher;
+use crate::{
+    launch::Launcher,
+    webhook::{Caller, Policy},
+};
 
 /// How a worker works.
 #[derive(Clone, Debug)]
@@ -59,6 +69,10 @@ pub struct Settings {
     pub deadlines: Deadlines,
     /// How many syncs of a project or source run at once.
     pub limits: Limits,
+    /// How webhooks are called.
+    pub webhooks: Policy,
+    /// How much is kept.
+    pub retention: Retention,
     /// Whether every other worker is known to be dead (one machine, whose data folder this process has locked): what
     /// they left is taken over at once.
     pub alone: bool,
@@ -82,6 +96,7 @@ pub struct Worker {
     bell: Bell,
     events: Events,
     launcher: Arc<dyn Launcher>,
+    caller: Caller,
     lease: Lease,
     sync: Places,
     interactive: Places,
@@ -108,6 +123,7 @@ impl Worker {
             sync: Places::new(settings.places_sync),
             interactive: Places::new(settings.places_interactive),
             lease: Lease::new(settings.lease),
+            caller: Caller::new(settings.webhooks.clone(), store.clock().clone()),
             settings,
             queue: store.queue(),
             bell,
@@ -136,6 +152,9 @@ impl Worker {
         self.tracker.spawn(wishes::run(self.clone()));
         self.tracker.spawn(orphans::run(self.clone()));
         self.tracker.spawn(schedules::run(self.clone()));
+        self.tracker.spawn(notify::run(self.clone()));
+        self.tracker.spawn(leftovers::run(self.clone()));
+        self.tracker.spawn(retention::run(self.clone()));
         self.tracker.spawn(upkeep::run(self.clone()));
         // The lease outlives the other loops: it holds until the last connector has ended.
         let ended = CancellationToken::new();
@@ -147,9 +166,11 @@ impl Worker {
         self.bell.flush().await;
         ended.cancel();
         let _ = lease.await;
+        reach(Step::Unregistered, Moment::Before);
         if let Err(error) = self.queue.unregister(self.id).await {
             tracing::warn!(%error, "the worker's row was not removed; its lease runs out by itself");
         }
+        reach(Step::Unregistered, Moment::After);
         tracing::info!(worker.id = %self.id, "worker stopped");
         Ok(())
     }
@@ -168,7 +189,7 @@ impl Worker {
         if self.settings.alone {
             self.queue.forget_all_but(self.id).await?;
         }
-        orphans::sweep(self).await?;
+        leftovers::sweep(self).await?;
         tracing::info!(
             worker.id = %self.id,
             launcher = self.launcher.name(),

@@ -2,10 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use olake_shared::store::{
-    StoreError,
-    logs::LogLine,
-    tasks::{due::Orphan, end::Recovered},
+use olake_shared::{
+    step::{Moment, Step, reach},
+    store::{
+        StoreError,
+        logs::LogLine,
+        tasks::{due::Orphan, end::Recovered},
+    },
 };
 
 use super::{Worker, describe::describe, next_look};
@@ -52,7 +55,10 @@ async fn take_over(worker: &Worker) -> Result<(), StoreError> {
 async fn take_one(worker: &Worker, orphan: &Orphan) -> Result<(), StoreError> {
     let fence = orphan.fence;
     let attempt = AttemptRef { task: fence.task, attempt: fence.attempt, job: orphan.job };
-    let left = match worker.launcher.recover(attempt).await {
+    reach(Step::Recovered, Moment::Before);
+    let found = worker.launcher.recover(attempt).await;
+    reach(Step::Recovered, Moment::After);
+    let left = match found {
         Ok(None) => Recovered::default(),
         Ok(Some(ending)) => recovered(worker, orphan, ending).await?,
         Err(error) => {
@@ -60,8 +66,10 @@ async fn take_one(worker: &Worker, orphan: &Orphan) -> Result<(), StoreError> {
             return Ok(());
         }
     };
+    reach(Step::TakenBack, Moment::Before);
     match worker.queue.take_back(fence, "the worker that ran this attempt is gone", &left).await {
         Ok(ended) => {
+            reach(Step::TakenBack, Moment::After);
             tracing::warn!(
                 task.id = %fence.task, attempt = fence.attempt, status = %ended.status,
                 "taken back from a dead worker"
@@ -99,17 +107,6 @@ async fn recovered(worker: &Worker, orphan: &Orphan, ending: Ending) -> Result<R
         state: ending.progress.state.map(StateText::into_string),
         log: ending.progress.log.into_iter().skip(known).map(line).collect(),
     })
-}
-
-/// Removes the files of attempts that are over.
-pub(super) async fn sweep(worker: &Worker) -> Result<(), StoreError> {
-    let alive = worker.queue.running_attempts().await?;
-    match worker.launcher.sweep(&alive).await {
-        Ok(0) => {}
-        Ok(removed) => tracing::info!(removed, "what ended attempts had left behind was removed"),
-        Err(error) => tracing::warn!(%error, "what ended attempts left behind was not removed"),
-    }
-    Ok(())
 }
 
 /// Says why queued tasks wait, and fails those that nobody can run.

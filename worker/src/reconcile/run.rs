@@ -13,6 +13,7 @@ use std::{
 use olake_shared::{
     domain::task::{FailureClass, TaskId, TaskKind, TaskPhase, TaskStatus},
     events::{Event, What},
+    step::{Moment, Step, reach},
     store::{
         StoreError,
         logs::LogLine,
@@ -75,15 +76,19 @@ pub(super) async fn run(worker: Arc<Worker>, task: Box<Claimed>, place: Place) {
             task.id = %task.fence.task, job.id = task.job, attempt = task.fence.attempt, status = %ended.status,
             failure = failure_class(&end.outcome), seconds = started.elapsed().as_secs(), "attempt ended"
         );
+        reach(Step::EndPublished, Moment::Before);
         worker.publish_end(&ended);
+        reach(Step::EndPublished, Moment::After);
         if ended.status == TaskStatus::Queued {
             // Handed back: another worker may take it at once.
             worker.bell.ring(task.kind.class(), ended.task);
         }
         // Only now: until everything is stored, the connector's own files are what is left of the run.
+        reach(Step::OutputDiscarded, Moment::Before);
         if let Err(error) = worker.launcher.discard(task.fence.task, task.fence.attempt).await {
             tracing::warn!(task.id = %task.fence.task, %error, "the attempt's files were not removed; a sweep will");
         }
+        reach(Step::OutputDiscarded, Moment::After);
     }
     drop(entry);
     drop(place);
@@ -106,6 +111,18 @@ enum Write<'a> {
     End(&'a Final),
 }
 
+impl Write<'_> {
+    fn step(&self) -> Step {
+        match self {
+            Self::Phase(_) => Step::PhaseStored,
+            Self::State { .. } => Step::StateStored,
+            Self::Log(_) => Step::LogStored,
+            Self::Stats { .. } => Step::StatsStored,
+            Self::End(_) => Step::EndStored,
+        }
+    }
+}
+
 struct Attempt<'a> {
     worker: &'a Worker,
     task: &'a Claimed,
@@ -120,7 +137,10 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     /// Launches the connector and follows it. None: the task is no longer this worker's.
     async fn drive(&mut self) -> Option<Final> {
-        let launched = match describe(&self.worker.queue, self.task) {
+        reach(Step::Described, Moment::Before);
+        let described = describe(&self.worker.queue, self.task);
+        reach(Step::Described, Moment::After);
+        let launched = match described {
             Ok(Described { launch, redactor }) => {
                 self.redactor = redactor;
                 self.worker.launcher.launch(launch).await.map_err(|e| Failure::new(e.class(), e.to_string()))
@@ -166,7 +186,9 @@ impl Attempt<'_> {
                 }
                 () = told_to_stop(&mut stop), if !told => {
                     told = true;
+                    reach(Step::StopTold, Moment::Before);
                     running.stop();
+                    reach(Step::StopTold, Moment::After);
                     if self.entry.reason() != Some(StopReason::Fenced) {
                         self.set_phase(TaskPhase::Stopping).await;
                     }
@@ -309,8 +331,12 @@ impl Attempt<'_> {
             if self.entry.reason() == Some(StopReason::Fenced) {
                 return None;
             }
+            reach(write.step(), Moment::Before);
             match self.store(&write).await {
-                Ok(done) => return Some(done),
+                Ok(done) => {
+                    reach(write.step(), Moment::After);
+                    return Some(done);
+                }
                 Err(StoreError::Fenced) => {
                     self.entry.stop_now(StopReason::Fenced);
                     return None;

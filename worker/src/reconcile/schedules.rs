@@ -17,7 +17,9 @@ pub(super) async fn run(worker: Arc<Worker>) {
         loop {
             match worker.queue.fire_schedules(BATCH).await {
                 Ok(fired) => {
-                    let full = fired.len() as u64 >= BATCH;
+                    // What failed is due still: it would be looked at over and over.
+                    let done = fired.iter().filter(|fired| !matches!(fired, Fired::Failed { .. }));
+                    let full = done.count() as u64 >= BATCH;
                     fired.into_iter().for_each(|fired| tell(&worker, fired));
                     if !full {
                         break;
@@ -45,5 +47,6 @@ fn tell(worker: &Worker, fired: Fired) {
             });
         }
         Fired::Skipped { job, reason } => tracing::info!(job.id = job, reason, "a slot was skipped"),
+        Fired::Failed { job, error } => tracing::warn!(job.id = job, error, "a slot was not fired yet"),
     }
 }

@@ -35,7 +35,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use olake_shared::domain::task::FailureClass;
+use olake_shared::{
+    domain::task::FailureClass,
+    step::{Moment, Step, reach},
+};
 use rustix::{
     io::Errno,
     process::{Pid, Signal, WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid},
@@ -160,7 +163,9 @@ fn serve(order: &Order, sender: &Sender<Event>, events: &Receiver<Event>) -> Res
     let files = &order.guard;
     let claim =
         Claim { lock: &files.lock, record: Some(&files.record), run: &order.run, grace, only_own: false };
+    reach(Step::GuardTaken, Moment::Before);
     let Some(lock) = take(&claim, WAITS_FOR_PREVIOUS, events)? else { return Ok(Report::Stopped) };
+    reach(Step::GuardTaken, Moment::After);
     // The holder before is over, and so is its record.
     let _ = fs::remove_file(&files.record);
     let last = serve_guarded(order, sender, events);
@@ -188,8 +193,11 @@ fn serve_guarded(
         return Ok(Report::Stopped);
     }
     let spare_reader = File::open("/proc/self/fd/2").ok();
+    reach(Step::ConnectorStarted, Moment::Before);
     let mut connector = start(order)?;
+    reach(Step::ConnectorStarted, Moment::After);
     let group = connector.id().cast_signed();
+    reach(Step::ConnectorRecorded, Moment::Before);
     let recorded = Record::of(order.run.clone(), group).and_then(|record| record.write(&order.guard.record));
     if let Err(error) = recorded {
         processes::signal_group(group, Signal::KILL);
@@ -197,6 +205,7 @@ fn serve_guarded(
         processes::end_rest_of_group(group, Duration::ZERO);
         return Err(NotStarted::machine("its record cannot be written", &error));
     }
+    reach(Step::ConnectorRecorded, Moment::After);
     report(&Report::Started { pid: group });
     let sender = sender.clone();
     thread::spawn(move || {
@@ -207,8 +216,10 @@ fn serve_guarded(
     processes::signal_group(group, Signal::TERM);
     let status =
         connector.wait().map_err(|error| NotStarted::machine("how it ended cannot be read", &error))?;
+    reach(Step::GroupEnded, Moment::Before);
     processes::end_rest_of_group(group, REST_GRACE);
     processes::end_strays(STRAYS_LIMIT);
+    reach(Step::GroupEnded, Moment::After);
     Ok(Report::Exited(exited(status)))
 }
 

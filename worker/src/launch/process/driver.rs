@@ -22,7 +22,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use olake_shared::domain::task::FailureClass;
+use olake_shared::{
+    domain::task::FailureClass,
+    step::{Moment, Step, reach},
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
@@ -110,10 +113,12 @@ impl Driver {
     /// Until the end is told.
     pub fn run(mut self) {
         let seen = self.watch().unwrap_or_else(|| self.outlive_supervisor());
+        reach(Step::InputsRemoved, Moment::Before);
         if let Err(error) = self.parts.folders.remove_inputs(&self.parts.name) {
             tracing::warn!(task.id = %self.parts.run.task, attempt = self.parts.run.attempt, %error,
                 "the inputs of a run were not removed; the next sweep does it");
         }
+        reach(Step::InputsRemoved, Moment::After);
         // Its locks are free when it is gone: who hears of the end may start the next run at once.
         let _ = self.parts.supervisor.wait();
         self.tell_rest(seen);

@@ -181,9 +181,14 @@ impl Folders {
         remove(&self.output_path(name))
     }
 
-    /// Removes the folders of attempts that are not in `alive` and that no run has, and guards that nobody
-    /// holds. Says how many attempts' folders there were.
-    pub fn sweep(&self, alive: &HashSet<String>) -> Result<u64, LaunchError> {
+    /// The names of all attempts that have a folder.
+    pub fn found(&self) -> Vec<String> {
+        self.input_places().chain([self.attempts.as_path()]).flat_map(names).collect()
+    }
+
+    /// Removes the folders of the attempts `over` that no run has, and guards that nobody holds. Says how many
+    /// folders there were.
+    pub fn sweep(&self, over: &HashSet<String>) -> Result<u64, LaunchError> {
         let mut removed = 0;
         let mut first_error = None;
         let mut note = |result: Result<u64, LaunchError>| match result {
@@ -194,11 +199,11 @@ impl Folders {
         };
         // Inputs first: once the output is gone, nothing says that a run still has them.
         for place in self.input_places() {
-            for name in names(place).into_iter().filter(|name| !alive.contains(name)) {
+            for name in names(place).into_iter().filter(|name| over.contains(name)) {
                 note(self.sweep_inputs(&place.join(&name), &name));
             }
         }
-        for name in names(&self.attempts).into_iter().filter(|name| !alive.contains(name)) {
+        for name in names(&self.attempts).into_iter().filter(|name| over.contains(name)) {
             note(match self.lock_output(&name) {
                 Ok(Some(output)) => remove(&output.path).map(|()| 1),
                 Ok(None) => Ok(0),
@@ -282,7 +287,8 @@ mod tests {
     }
 
     fn sweep(folders: &Folders, alive: &[&str]) -> u64 {
-        folders.sweep(&alive.iter().map(|name| (*name).to_owned()).collect()).unwrap()
+        let over = |name: &String| !alive.contains(&name.as_str());
+        folders.sweep(&folders.found().into_iter().filter(over).collect()).unwrap()
     }
 
     #[test]
@@ -362,7 +368,7 @@ mod tests {
         fs::create_dir(elsewhere.path().join("a-1")).unwrap();
         symlink(elsewhere.path(), &place).unwrap();
         assert!(!in_memory());
-        folders.sweep(&HashSet::new()).unwrap();
+        folders.sweep(&HashSet::from(["a-1".to_owned()])).unwrap();
         assert!(elsewhere.path().join("a-1").exists());
     }
 

@@ -163,10 +163,16 @@ impl Launcher for ProcessLauncher {
         .await
     }
 
-    async fn sweep(&self, alive: &[(TaskId, i32)]) -> Result<u64, LaunchError> {
-        let alive: HashSet<String> =
-            alive.iter().map(|(task, attempt)| folder_name(*task, *attempt)).collect();
-        self.blocking(move |inner| inner.folders.sweep(&alive)).await
+    async fn found(&self) -> Result<Vec<String>, LaunchError> {
+        self.blocking(|inner| Ok(inner.folders.found())).await
+    }
+
+    async fn sweep(&self, found: Vec<String>, alive: &[(TaskId, i32)]) -> Result<u64, LaunchError> {
+        let mut over: HashSet<String> = found.into_iter().collect();
+        for (task, attempt) in alive {
+            over.remove(&folder_name(*task, *attempt));
+        }
+        self.blocking(move |inner| inner.folders.sweep(&over)).await
     }
 }
 

@@ -13,7 +13,11 @@ use std::{
     },
 };
 
-use olake_shared::{config::connectors::ConnectorProgram, domain::version::ConnectorVersion};
+use olake_shared::{
+    config::connectors::ConnectorProgram,
+    domain::version::ConnectorVersion,
+    step::{self, Moment, Step, reach},
+};
 use rustix::fs::{Access, access};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -54,14 +58,21 @@ impl Inner {
         let connector = self.connectors.lookup(&launch.connector_type, version).ok_or_else(not_configured)?;
         let program = runnable(&connector.program)?;
         let name = folder_name(launch.task, launch.attempt);
+        reach(Step::OutputMade, Moment::Before);
         let output =
             self.folders.make_output(&name)?.ok_or(LaunchError::Running { attempt: launch.attempt })?;
+        reach(Step::OutputMade, Moment::After);
+        reach(Step::InputsWritten, Moment::Before);
         let started = self.write_inputs(&launch.request, version, &name).and_then(|line| {
+            reach(Step::InputsWritten, Moment::After);
             let mut args = connector.args.clone();
             args.extend(line.args);
             let environment = environment(connector, version, &output.path);
             let order = self.order(launch, program, args, environment);
-            Ok((self.start_supervisor(&order)?, order))
+            reach(Step::SupervisorStarted, Moment::Before);
+            let supervisor = self.start_supervisor(&order)?;
+            reach(Step::SupervisorStarted, Moment::After);
+            Ok((supervisor, order))
         });
         let ((supervisor, orders), order) = started.inspect_err(|_| {
             // The first error tells more than one of cleaning up would, and a sweep comes by.
@@ -137,6 +148,7 @@ impl Inner {
             .args(words)
             // The worker's variables hold its secrets.
             .env_clear()
+            .envs(step::variables())
             .current_dir("/")
             // A key pressed in the worker's terminal is for the worker alone.
             .process_group(0)

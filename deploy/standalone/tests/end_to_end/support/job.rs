@@ -173,7 +173,11 @@ impl Task {
     #[track_caller]
     pub fn failed(&self, class: &str) -> String {
         let shown = self.ended();
-        assert_eq!((&shown["status"], &shown["failure_class"]), (&json!("failed"), &json!(class)), "{shown:#}");
+        assert_eq!(
+            (&shown["status"], &shown["failure_class"]),
+            (&json!("failed"), &json!(class)),
+            "{shown:#}"
+        );
         shown["failure_message"].as_str().unwrap().to_owned()
     }
 
@@ -198,8 +202,10 @@ impl Task {
         let mut lines = Vec::new();
         let mut cursor = json!(0);
         loop {
-            let path =
-                format!("/jobs/{}/task/{}/logs?direction=newer&limit=5000&cursor={cursor}", self.job, self.id);
+            let path = format!(
+                "/jobs/{}/task/{}/logs?direction=newer&limit=5000&cursor={cursor}",
+                self.job, self.id
+            );
             let page = self.client.get(&path).data();
             let messages = page["task_logs"].as_array().unwrap().iter().map(|line| &line["message"]);
             lines.extend(messages.map(|message| message.as_str().unwrap().to_owned()));

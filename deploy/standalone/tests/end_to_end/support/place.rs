@@ -26,16 +26,26 @@ impl Place {
         for folder in [place.data(), place.rows()] {
             fs::create_dir(folder).unwrap();
         }
-        let sample = Path::new(env!("CARGO_BIN_EXE_olake")).with_file_name("sample-connector");
+        let sample = Self::sample_connector();
         assert!(sample.exists(), "{} is not built: run the tests of the whole workspace", sample.display());
+        place.write_connectors(&sample);
+        place
+    }
+
+    /// The program of the sample connector.
+    pub fn sample_connector() -> PathBuf {
+        Path::new(env!("CARGO_BIN_EXE_olake")).with_file_name("sample-connector")
+    }
+
+    /// Writes the table of connectors: this one, and `missing`, whose program does not exist.
+    pub fn write_connectors(&self, program: &Path) {
         let table = format!(
-            "[[connector]]\ntype = \"files\"\nversions = [\"v0.9.4\"]\ncommand = [{sample:?}]\n\
+            "[[connector]]\ntype = \"files\"\nversions = [\"v0.9.4\"]\ncommand = [{program:?}]\n\
              destinations = [\"parquet\"]\nenv = {{ OWN_VARIABLE = \"of the table\" }}\n\n\
              [[connector]]\ntype = \"missing\"\nversions = [\"v0.9.4\"]\ncommand = [\"no-such-program\"]\n\
              destinations = [\"parquet\"]\n"
         );
-        fs::write(place.connectors(), table).unwrap();
-        place
+        fs::write(self.connectors(), table).unwrap();
     }
 
     pub fn path(&self) -> &Path {

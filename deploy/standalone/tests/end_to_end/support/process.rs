@@ -72,6 +72,7 @@ impl Process {
 }
 
 impl Drop for Process {
+    #[expect(clippy::print_stdout, reason = "the test's own output, which is shown when it fails")]
     fn drop(&mut self) {
         // An error says that it has ended.
         let _ = self.child.kill();

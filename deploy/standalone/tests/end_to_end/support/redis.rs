@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -51,7 +51,7 @@ impl Redis {
 }
 
 /// None when the port is taken.
-fn spawn(port: u16, folder: &PathBuf) -> Option<Process> {
+fn spawn(port: u16, folder: &Path) -> Option<Process> {
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.current_dir(folder);

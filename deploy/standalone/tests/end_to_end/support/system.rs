@@ -30,15 +30,13 @@ pub struct System {
 impl System {
     /// One process, with these variables beside the tests' own.
     pub fn standalone(settings: &[(&str, &str)]) -> Self {
-        Self::standalone_with(settings, &[])
+        Self::standalone_at(Place::new(), settings)
     }
 
-    /// One process, with more arguments.
-    pub fn standalone_with(settings: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let place = Place::new();
+    /// One process, in a place that was prepared.
+    pub fn standalone_at(place: Place, settings: &[(&str, &str)]) -> Self {
         let settings = owned(&[settings, &admin()].concat());
-        let mut command = standalone(&place, &settings);
-        command.args(arguments);
+        let command = standalone(&place, &settings);
         let (api, port) = serve("olake", command, &place.log("olake"), "OLake runs on http://localhost:");
         let client = Client::new(port).login(ADMIN, ADMIN_PASSWORD);
         Self { client, api, workers: Vec::new(), redis: None, settings, place }
@@ -80,7 +78,8 @@ impl System {
 
     /// The number of the worker that runs a task.
     pub fn worker_of(&self, task: &str) -> usize {
-        let takes = |log: &str| log.lines().any(|line| line.contains("attempt starts") && line.contains(task));
+        let takes =
+            |log: &str| log.lines().any(|line| line.contains("attempt starts") && line.contains(task));
         self.workers.iter().position(|worker| takes(&worker.log())).expect("no worker has this task")
     }
 
