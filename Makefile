@@ -1,6 +1,6 @@
 # What there is to do here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench openapi
+.PHONY: help run test check bench chaos openapi
 
 help: ## List these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ check: ## Format, lints, and the rules for dependencies (cargo-deny is installed
 
 bench: ## Measure latency and memory on this machine (release build); takes some minutes
 	@deploy/bench/run.sh
+
+chaos: ## Kill, pause and cut off everything for some minutes, and prove that nothing was lost or doubled
+	@deploy/chaos/run.sh
 
 openapi: ## Write openapi.yaml anew from the code
 	@cargo run --quiet --workspace --bin olake-api -- openapi > openapi.yaml

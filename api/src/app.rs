@@ -5,16 +5,27 @@ use std::sync::Arc;
 use poem::{
     Endpoint, EndpointExt, Request, Response, Route,
     endpoint::{BoxEndpoint, make_sync},
-    middleware::{CatchPanic, Compression},
-    web::{CompressionLevel, Html},
+    get,
+    middleware::{CatchPanic, Compression, CookieJarManager},
+    web::Html,
 };
 use poem_openapi::OpenApiService;
 
 use crate::{
     context::Context,
-    layers::{access_log::access_log, body_limit::body_limit, cors::cors, errors, request_id::request_id},
+    layers::{
+        access_log::access_log,
+        body_limit::body_limit,
+        compression::compression,
+        cors::cors,
+        errors,
+        lists::{Lists, lists as tag_lists},
+        request_id::request_id,
+    },
+    profile::profile,
     rewrite::rewrite,
     routes::{self, Apis},
+    ui_files::{UiFiles, ui_files},
 };
 
 /// The server that the OpenAPI document names.
@@ -40,6 +51,9 @@ optional, URL-encoded or not), mean the same.
 **GET with a body.** Some GET operations take their parameters as a JSON body as well. A config is never taken from a
 query string, because those end in logs.
 
+**Lists that are polled.** The lists of jobs, sources and destinations carry a weak `ETag`. A `GET` with `If-None-Match`
+is a 304 without a body as long as nothing of the project has changed.
+
 **Concurrent changes.** Items carry an `ETag`. A `PUT` with `If-Match` changes just that revision, and is a 412 otherwise.
 "#;
 
@@ -56,11 +70,19 @@ pub fn spec_yaml() -> String {
 /// The whole stack. Answers every request, and never with an error of the framework's own.
 pub fn app(context: Context) -> BoxEndpoint<'static, Response> {
     let settings = Arc::clone(&context.settings);
+    let ui = settings.ui_dir.as_deref().and_then(UiFiles::open);
+    let lists = Lists::default();
     let service = service();
     Route::new()
         .nest("/docs", docs(&service.swagger_ui_html()))
         .at("/openapi.yaml", openapi_yaml(service.spec_yaml()))
         .nest("/", service)
+        .around(|next, request| async move { profile(next, request).await })
+        .around(move |next, request| {
+            let lists = lists.clone();
+            async move { tag_lists(&lists, next, request).await }
+        })
+        .with(CookieJarManager::new())
         .data(context)
         .around(|next, request| async move { body_limit(next, request).await })
         .before(|mut request: Request| async move {
@@ -70,21 +92,27 @@ pub fn app(context: Context) -> BoxEndpoint<'static, Response> {
         .around(|next, request| async move { errors::errors(next, request).await })
         .with(CatchPanic::new().with_handler(errors::panicked))
         .around(move |next, request| {
+            let ui = ui.clone();
+            async move { ui_files(ui.as_ref(), next, request).await }
+        })
+        .around(move |next, request| {
             let settings = Arc::clone(&settings);
             async move { cors(&settings, next, request).await }
         })
         .around(|next, request| async move { access_log(next, request).await })
         .around(|next, request| async move { request_id(next, request).await })
-        .with(Compression::new().with_quality(CompressionLevel::Fastest))
+        // It unpacks requests; answers are packed by the layer around it.
+        .with(Compression::new())
+        .around(|next, request| async move { compression(next, request).await })
         .map_to_response()
         .boxed()
 }
 
 fn docs(page: &str) -> impl Endpoint + use<> {
     let page = page.replacen("<title>Swagger UI</title>", "<title>OLake API</title>", 1);
-    Route::new().at("/", make_sync(move |_| Html(page.clone())))
+    Route::new().at("/", get(make_sync(move |_| Html(page.clone()))))
 }
 
 fn openapi_yaml(yaml: String) -> impl Endpoint {
-    make_sync(move |_| Response::builder().content_type("application/yaml").body(yaml.clone()))
+    get(make_sync(move |_| Response::builder().content_type("application/yaml").body(yaml.clone())))
 }

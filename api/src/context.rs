@@ -1,21 +1,21 @@
 //! What every handler may use. Handlers take `Data<&Context>`.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use olake_shared::{
     bell::Bell,
     config::{Config, SignupMode},
-    domain::{project::ProjectId, task::TaskKind},
+    domain::{project::ProjectId, task::{TaskKind, TaskStatus}, version::ConnectorVersion},
     events::{Event, Events, What},
     store::{
         ProjectStore, Store, StoreError,
-        tasks::{Ended, create::Created},
+        tasks::{Ended, chain::Followed, create::Created},
     },
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::throttle::Throttle;
+use crate::{auth::throttle::Throttle, streams::Places};
 
 /// The store, the bell, the events and the settings of this process. Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +26,8 @@ pub struct Context {
     pub settings: Arc<Settings>,
     /// Failed logins, counted.
     pub throttle: Arc<Throttle>,
+    /// Places for event streams.
+    pub streams: Places,
     /// Cancelled when the server begins to stop: who waits, stops waiting.
     pub shutdown: CancellationToken,
 }
@@ -52,6 +54,12 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// How long an interactive call waits for its task.
     pub deadlines: Deadlines,
+    /// Whether webhooks may lead to this machine or to a private network.
+    pub allow_private_webhooks: bool,
+    /// The versions that forms offer for a connector that no worker runs or ever ran.
+    pub fallback_versions: Vec<ConnectorVersion>,
+    /// The folder of the web UI's built files, if it is served.
+    pub ui_dir: Option<PathBuf>,
 }
 
 /// How long an interactive call waits for its task, by kind.
@@ -60,6 +68,7 @@ pub struct Deadlines {
     pub spec: Duration,
     pub check: Duration,
     pub discover: Duration,
+    pub difference: Duration,
 }
 
 impl Default for Settings {
@@ -73,7 +82,11 @@ impl Default for Settings {
                 spec: Duration::from_secs(60),
                 check: Duration::from_secs(180),
                 discover: Duration::from_secs(1800),
+                difference: Duration::from_secs(25),
             },
+            allow_private_webhooks: false,
+            fallback_versions: vec![ConnectorVersion::new(0, 9, 4)],
+            ui_dir: None,
         }
     }
 }
@@ -93,7 +106,11 @@ impl Settings {
                 spec: config.deadlines.spec,
                 check: config.deadlines.check,
                 discover: config.deadlines.discover,
+                difference: config.deadlines.difference,
             },
+            allow_private_webhooks: config.notifications.allow_private,
+            fallback_versions: config.versions.fallback.clone(),
+            ui_dir: config.server.ui_dir.clone(),
         }
     }
 
@@ -109,6 +126,7 @@ impl Deadlines {
         match kind {
             TaskKind::Spec => self.spec,
             TaskKind::Check => self.check,
+            TaskKind::Difference => self.difference,
             _ => self.discover,
         }
     }
@@ -124,7 +142,7 @@ impl Context {
         shutdown: CancellationToken,
     ) -> Self {
         let settings = Arc::new(settings);
-        Self { store, bell, events, settings, throttle: Arc::default(), shutdown }
+        Self { store, bell, events, settings, throttle: Arc::default(), streams: Places::default(), shutdown }
     }
 
     /// The store as a project of a request's path sees it.
@@ -147,10 +165,24 @@ impl Context {
         });
     }
 
-    /// Tells the task's worker of a wish to cancel, or whoever waits of its end. To be called after every store call
+    /// Tells the task's worker of a wish to cancel, or whoever waits of its end and of what followed from it. To be called after every store call
     /// that answers [`Ended`].
     pub fn announce_ended(&self, ended: &Ended) {
         let what = if ended.status.is_end() { What::Status(ended.status) } else { What::CancelWish };
         self.events.publish(Event { task: ended.task, project: ended.project.clone(), job: ended.job, what });
+        for followed in &ended.then {
+            match followed {
+                Followed::Ended(ended) => self.announce_ended(ended),
+                Followed::Promoted(created) => {
+                    self.bell.ring(created.class, created.task);
+                    self.events.publish(Event {
+                        task: created.task,
+                        project: created.project.clone(),
+                        job: created.job,
+                        what: What::Status(TaskStatus::Queued),
+                    });
+                }
+            }
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! JSON documents of the contract (`config`, `streams_config`, …): clients send them as an object or as a string that
 //! holds one, and get them back in the form they sent.
 //!
-//! Invariants: the value is a JSON object; keys keep their order and numbers their digits, however large.
+//! Invariants: the value is a JSON object; keys keep their order and numbers their digits, however large; it is at most
+//! [`LEVELS`] deep, so that it can still be read where it stands in something else (a list, the input of a task).
 
 use std::borrow::Cow;
 
+use olake_shared::json::{is_deeper_than, parse_json};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef, Registry},
     types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
@@ -14,11 +16,16 @@ use serde_json::Value;
 /// The name of the type in the OpenAPI document.
 pub(crate) const NAME: &str = "Document";
 
+/// How many levels a document may have: less than a whole body, or a row.
+pub const LEVELS: usize = 96;
+
 /// A JSON object, and the form in which it came.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
     value: Value,
     form: Form,
+    /// The string that it came in.
+    received: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +37,7 @@ enum Form {
 impl Document {
     /// A document as a native object.
     pub fn native(value: Value) -> Self {
-        Self { value, form: Form::Native }
+        Self { value, form: Form::Native, received: None }
     }
 
     /// The object.
@@ -48,10 +55,15 @@ impl Document {
         self.value.to_string()
     }
 
+    /// The object as JSON text; to the byte as it came, if it came as a string.
+    pub fn exact_text(&self) -> Cow<'_, str> {
+        self.received.as_deref().map_or_else(|| self.text().into(), Cow::Borrowed)
+    }
+
     /// Another object in the form of this one.
     #[must_use]
     pub fn with_value(&self, value: Value) -> Self {
-        Self { value, form: self.form }
+        Self { value, form: self.form, received: None }
     }
 
     /// Reads a document.
@@ -60,9 +72,11 @@ impl Document {
     /// Why it is none, in words that follow the name of a field. The text itself is not shown.
     pub fn read(value: Value) -> Result<Self, String> {
         match value {
-            Value::Object(_) => Ok(Self { value, form: Form::Native }),
-            Value::String(text) => match serde_json::from_str(&text) {
-                Ok(value @ Value::Object(_)) => Ok(Self { value, form: Form::Text }),
+            Value::Object(_) if is_deeper_than(&value, LEVELS) => Err(too_deep()),
+            Value::Object(_) => Ok(Self::native(value)),
+            Value::String(text) => match parse_json(&text) {
+                Ok(value @ Value::Object(_)) if is_deeper_than(&value, LEVELS) => Err(too_deep()),
+                Ok(value @ Value::Object(_)) => Ok(Self { value, form: Form::Text, received: Some(text) }),
                 Ok(_) => Err("the string holds JSON, but no object".into()),
                 Err(error) => Err(format!("the string holds no JSON object: {error}")),
             },
@@ -72,6 +86,10 @@ impl Document {
             )),
         }
     }
+}
+
+pub(crate) fn too_deep() -> String {
+    format!("it has more than {LEVELS} levels")
 }
 
 impl Type for Document {
@@ -151,7 +169,10 @@ mod tests {
         let document = Document::read(Value::String(TEXT.into())).unwrap();
         assert!(document.value().is_object());
         assert_eq!(document.to_json(), Some(Value::String(TEXT.into())));
+        let spaced = Document::read(Value::String(format!(" {TEXT}\n"))).unwrap();
+        assert_eq!(spaced.exact_text(), format!(" {TEXT}\n"));
         let other = document.with_value(serde_json::json!({"a": 1}));
+        assert_eq!(other.exact_text(), r#"{"a":1}"#);
         assert_eq!(other.to_json(), Some(Value::String(r#"{"a":1}"#.into())));
     }
 

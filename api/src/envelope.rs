@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use olake_shared::domain::task::TaskId;
+use olake_shared::{domain::task::TaskId, store::StoreError};
 use poem_openapi::{
     ApiResponse, Object,
     registry::{MetaSchema, MetaSchemaRef},
@@ -76,16 +76,37 @@ pub fn etag(revision: i64) -> String {
     format!("\"{revision}\"")
 }
 
-/// The revision that an `If-Match` header asks for; none when there is no header, or when any will do (`*`).
-///
-/// # Errors
-/// 400 for a text that was never an `ETag` of ours.
-pub fn if_match(header: Option<&str>) -> Result<Option<i64>, Problem> {
-    let Some(text) = header.map(str::trim).filter(|text| *text != "*") else { return Ok(None) };
-    let text = text.strip_prefix("W/").unwrap_or(text);
-    match text.trim_matches('"').parse() {
-        Ok(revision) => Ok(Some(revision)),
-        Err(_) => Err(Problem::bad_request("If-Match", "it is no ETag that this server gave")),
+/// Which revisions of a thing a request may change, by its `If-Match` header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IfMatch {
+    /// Any: there is no header, or it is `*`.
+    Any,
+    /// One of these. A text that was never an `ETag` of ours names none.
+    OneOf(Vec<i64>),
+}
+
+impl IfMatch {
+    /// Reads the header: `*`, or a list of `ETag`s.
+    pub fn read(header: Option<&str>) -> Self {
+        let Some(text) = header.map(str::trim).filter(|text| *text != "*") else { return Self::Any };
+        let revision = |tag: &str| {
+            let tag = tag.trim();
+            tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"').parse().ok()
+        };
+        Self::OneOf(text.split(',').filter_map(revision).collect())
+    }
+
+    /// The revision that the thing must still have when it is changed; none if any will do. `current` is the one that it
+    /// has just now.
+    ///
+    /// # Errors
+    /// 412 when the header names another one.
+    pub fn of(&self, current: i64) -> Result<Option<i64>, Problem> {
+        match self {
+            Self::Any => Ok(None),
+            Self::OneOf(revisions) if revisions.contains(&current) => Ok(Some(current)),
+            Self::OneOf(_) => Err(StoreError::Stale { current }.into()),
+        }
     }
 }
 
@@ -177,13 +198,14 @@ mod tests {
 
     #[test]
     fn an_etag_comes_back_as_the_revision_it_was_made_of() {
-        fn revision(header: Option<&str>) -> Option<Option<i64>> {
-            if_match(header).ok()
+        let of_7 = |header: &str| IfMatch::read(Some(header)).of(7).ok();
+        for current in [etag(7).as_str(), "W/\"7\"", "7", "\"6\", \"7\"", "\"abc\",\"7\""] {
+            assert_eq!(of_7(current), Some(Some(7)), "{current}");
         }
-        assert_eq!(revision(Some(etag(7).as_str())), Some(Some(7)));
-        assert_eq!(revision(Some("W/\"7\"")), Some(Some(7)));
-        assert_eq!(revision(Some("*")), Some(None));
-        assert_eq!(revision(None), Some(None));
-        assert_eq!(revision(Some("\"other\"")), None);
+        for other in ["\"6\"", "\"abc\"", "\"\"", "", "\"99999999999999999999\"", "\"6\", \"8\"", "\"*\""] {
+            assert_eq!(of_7(other), None, "{other}");
+        }
+        assert_eq!(of_7("*"), Some(None));
+        assert!(matches!(IfMatch::read(None).of(7), Ok(None)));
     }
 }

@@ -1,4 +1,4 @@
-//! Requests that wait for a connector: spec, test, discover.
+//! Requests that wait for a connector: spec, test, discover, difference.
 //!
 //! The request writes a one-shot task, rings the bell, and waits for the task's end by the events, with a slow look at
 //! the row as the net. Invariants:
@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use olake_shared::{
-    domain::task::TaskId,
+    domain::task::{TaskId, TaskKind},
     events::{Event, What},
     store::{
         ProjectStore, StoreError,
@@ -32,6 +32,9 @@ const NET: Duration = Duration::from_secs(1);
 
 /// What the worker needs beyond its own deadline to say that it passed.
 const SLACK: Duration = Duration::from_secs(10);
+
+/// The same for a difference: a browser waits for 30 s, and its deadline is 25 s.
+const SLACK_OF_DIFFERENCE: Duration = Duration::from_secs(3);
 
 /// What is asked of which connector.
 #[derive(Debug)]
@@ -90,7 +93,8 @@ pub async fn run(context: &Context, project: &ProjectStore, call: Call<'_>) -> R
         return Ok(Outcome::Accepted(created.task));
     }
     let guard = CancelOnDrop { context: context.clone(), project: project.clone(), task: Some(created.task) };
-    let deadline = context.settings.deadlines.of(kind) + SLACK;
+    let slack = if kind == TaskKind::Difference { SLACK_OF_DIFFERENCE } else { SLACK };
+    let deadline = context.settings.deadlines.of(kind) + slack;
     tokio::select! {
         () = end_of(context, created.task, &mut events) => {}
         () = context.shutdown.cancelled() => return Err(Problem::unavailable("the server is stopping")),

@@ -13,6 +13,7 @@ use std::{
     sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
+use olake_shared::json::{is_deeper_than, parse_json};
 use poem::{IntoResponse, Request, RequestBody, Response};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions,
@@ -28,6 +29,7 @@ use crate::{
     document::{self, Document},
     layers::body_limit,
     problem::Problem,
+    profile,
 };
 
 const MEDIA_TYPE: &str = "application/json";
@@ -68,9 +70,7 @@ impl<T: Type> Payload for Json<T> {
 
 impl<T: ToJSON> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        // A tree of JSON values always has a text.
-        let text = serde_json::to_vec(&self.0.to_json()).unwrap_or_default();
-        Response::builder().content_type(MEDIA_TYPE).body(text)
+        profile::answer(self.0.to_json().unwrap_or_default(), MEDIA_TYPE)
     }
 }
 
@@ -168,8 +168,7 @@ pub fn parse<T: ParseFromJSON>(bytes: &[u8]) -> Result<T, Problem> {
     if bytes.is_empty() {
         return Err(Problem::bad_request("body", "a JSON object is missing"));
     }
-    let value: Value = serde_json::from_slice(bytes)
-        .map_err(|error| Problem::bad_request("body", format!("this is no JSON: {error}")))?;
+    let value = parse_json(bytes).map_err(|error| Problem::bad_request("body", error.to_string()))?;
     parse_value(value)
 }
 
@@ -220,6 +219,19 @@ fn schemas_of<T: Type>() -> Arc<Schemas> {
     schemas
 }
 
+/// The names that the schema of an object has.
+pub(crate) fn known_members<T: Type>() -> Vec<String> {
+    let schemas = schemas_of::<T>();
+    let schema = schemas.get(&*T::name());
+    schema.into_iter().flat_map(|schema| &schema.properties).map(|(name, _)| (*name).to_owned()).collect()
+}
+
+/// Objects that are picked by their `id` alone: whatever else such an object holds is not looked at.
+const PICKED_BY_ID: [&str; 1] = ["JobConnection"];
+
+/// Objects that have no members but those of their schema.
+const CLOSED: [&str; 1] = ["AdvancedSettingsInput"];
+
 struct Wrong {
     field: String,
     reason: String,
@@ -234,14 +246,25 @@ fn check(schemas: &Schemas, schema: &MetaSchemaRef, path: &str, value: &Value) -
     let schema = match schema {
         MetaSchemaRef::Reference(name) if name == document::NAME => {
             return match value {
+                Value::Object(_) if is_deeper_than(value, document::LEVELS) => wrong(document::too_deep()),
                 Value::Object(_) => Ok(()),
                 other => Document::read(other.clone()).map(|_| ()).or_else(wrong),
             };
         }
-        MetaSchemaRef::Reference(name) => match schemas.get(name) {
-            Some(schema) => schema,
-            None => return Ok(()),
-        },
+        MetaSchemaRef::Reference(name) => {
+            let Some(schema) = schemas.get(name) else { return Ok(()) };
+            let id = value.get("id").filter(|id| id.is_number() && PICKED_BY_ID.contains(&name.as_str()));
+            if let (Some(id), Some((_, part))) = (id, schema.properties.iter().find(|(name, _)| *name == "id")) {
+                return check(schemas, part, &member(path, "id"), id);
+            }
+            if let (Value::Object(fields), true) = (value, CLOSED.contains(&name.as_str()))
+                && let Some(unknown) =
+                    fields.keys().find(|field| !schema.properties.iter().any(|(known, _)| known == field))
+            {
+                return Err(Wrong { field: member(path, unknown), reason: "there is no such field".into() });
+            }
+            schema
+        }
         MetaSchemaRef::Inline(schema) => schema,
     };
     for part in &schema.all_of {
@@ -250,7 +273,7 @@ fn check(schemas: &Schemas, schema: &MetaSchemaRef, path: &str, value: &Value) -
     match (schema.ty, value) {
         ("object", Value::Object(fields)) => {
             for (name, part) in &schema.properties {
-                let path = if path.is_empty() { (*name).to_owned() } else { format!("{path}.{name}") };
+                let path = member(path, name);
                 match fields.get(*name) {
                     None if schema.required.contains(name) => {
                         return Err(Wrong { field: path, reason: "it is missing".into() });
@@ -284,6 +307,10 @@ fn check(schemas: &Schemas, schema: &MetaSchemaRef, path: &str, value: &Value) -
         ("number", Value::Number(_)) | ("boolean", Value::Bool(_)) | ("", _) => Ok(()),
         (expected, value) => wrong(format!("expected {}, not {}", word(expected), kind(value))),
     }
+}
+
+fn member(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 fn word(schema_type: &str) -> &str {

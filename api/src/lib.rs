@@ -26,9 +26,13 @@ pub mod json;
 pub mod layers;
 pub mod paging;
 pub mod problem;
+pub mod profile;
+pub mod received;
 pub mod rewrite;
 pub mod routes;
 pub mod server;
+pub mod streams;
+pub mod ui_files;
 
 pub use app::{app, service, spec_yaml};
 pub use context::Context;

@@ -80,6 +80,22 @@ impl Wanted {
     }
 }
 
+/// The longest text that can be searched for, in bytes.
+pub const LONGEST_SEARCH: usize = 1_024;
+
+/// A text to search for.
+///
+/// # Errors
+/// 400 for one that is too long.
+pub fn checked_search(search: Option<&str>) -> Result<(), Problem> {
+    match search {
+        Some(text) if text.len() > LONGEST_SEARCH => {
+            Err(Problem::bad_request("search", format!("at most {LONGEST_SEARCH} bytes can be searched for")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A limit from a request, cut to `most`.
 ///
 /// # Errors

@@ -168,11 +168,13 @@ impl From<StoreError> for Problem {
             StoreError::NotFound(what) => Self::not_found(what),
             StoreError::NameTaken { .. }
             | StoreError::AccountTaken { .. }
+            | StoreError::LastAdmin(_)
             | StoreError::InUse { .. }
             | StoreError::JobPaused(_)
             | StoreError::JobBusy { .. }
+            | StoreError::CannotClear { .. }
             | StoreError::NothingToCancel(_) => Self::conflict(error.to_string()),
-            StoreError::Stale { .. } => Self::stale(error.to_string()),
+            StoreError::Stale { .. } | StoreError::StateMoved { .. } => Self::stale(error.to_string()),
             StoreError::Invalid { field, reason } => Self::bad_request(field, reason),
             StoreError::Secret(error) => error.into(),
             error if error.is_unavailable() => {

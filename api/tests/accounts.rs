@@ -153,23 +153,29 @@ async fn a_closed_server_makes_no_accounts() {
     assert_eq!(app.context.store.count_users().await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn only_the_first_account_becomes_an_administrator() {
+on_both_databases! {
+    async fn nobody_becomes_an_administrator_by_signing_up(app: TestApp) {
+        app.execute("DELETE FROM sessions").await;
+        app.execute("DELETE FROM users").await;
+        tokio::join!(sign_up(&app, "first"), sign_up(&app, "second"));
+        let users = app.context.store.users().await.unwrap();
+        assert_eq!(users.iter().map(|user| user.is_admin).collect::<Vec<_>>(), [false, false]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn right_logins_at_the_same_time_all_pass_and_guesses_do_not() {
     let app = TestApp::sqlite().await;
-    app.execute("DELETE FROM sessions").await;
-    app.execute("DELETE FROM users").await;
-    sign_up(&app, "first").await.expect(200);
-    sign_up(&app, "second").await.expect(200);
-    let roles: Vec<_> = app
-        .context
-        .store
-        .users()
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|user| (user.username, user.is_admin))
-        .collect();
-    assert_eq!(roles, [("first".to_owned(), true), ("second".to_owned(), false)]);
+    sign_up(&app, "ann").await.expect(200);
+    let all = |password: &'static str, number: usize| {
+        futures::future::join_all((0..number).map(|_| login(&app.anon, "ann", password)))
+    };
+    for reply in all(PASSWORD, 15).await {
+        reply.expect(200);
+    }
+    let guesses = all("a wrong guess", 15).await;
+    assert_eq!(guesses.iter().filter(|reply| reply.status == 401).count(), 10);
+    assert_eq!(guesses.iter().filter(|reply| reply.status == 429).count(), 5);
 }
 
 #[tokio::test]

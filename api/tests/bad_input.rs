@@ -187,3 +187,36 @@ on_both_databases! {
         assert!(answer.error().starts_with("Resource not found: "));
     }
 }
+
+on_both_databases! {
+    async fn what_is_wrong_is_named_in_our_words(app: TestApp) {
+        let discover = |threads: i64| {
+            json!({"type": "postgres", "version": "v0.9.4", "config": {}, "max_discover_threads": threads})
+        };
+        for threads in [-1, 0, 1_001, 5_000_000_000] {
+            let error = app.user.post(&format!("{P}/source/streams"), discover(threads)).await.expect(400).error();
+            assert_eq!(error, "Bad request: max_discover_threads: must be a whole number from 1 to 1000");
+            let settings = json!({"advanced_settings": {"max_discover_threads": threads}});
+            let error = app.user.post(&format!("{P}/jobs"), job(settings)).await.expect(400).error();
+            assert_eq!(error, "Bad request: advanced_settings.max_discover_threads: must be a whole number from 1 to 1000");
+        }
+        let error = app.user.post(&format!("{P}/jobs"), job(json!({"advanced_settings": {"colour": 1}}))).await.expect(400).error();
+        assert_eq!(error, "Bad request: advanced_settings.colour: there is no such field");
+        let task = uuid::Uuid::nil();
+        for (path, expected) in [
+            (format!("{P}/jobs/1/task/{task}/logs?direction=sideways"), "direction: must be older or newer"),
+            (format!("{P}/tasks/abc"), "id: must be the id of a task"),
+            (format!("{P}/jobs/1/task/abc/logs"), "id: must be the id of a task"),
+            (format!("{P}/jobs/x"), "id: expected a whole number of at most 64 bits"),
+            ("/api/v1/project/%ff/sources".to_owned(), "path: it is not UTF-8"),
+            ("/api/v1/project/%00/sources".to_owned(), "path: it holds a NUL character"),
+            (format!("{P}/jobs?limit=%00"), "limit: it holds a NUL character"),
+            (format!("{P}/jobs?cursor=%ff"), "cursor: it is not UTF-8"),
+            (format!("{P}/jobs?%00=1"), "query: it holds a NUL character"),
+            (format!("{P}/jobs?limit=x"), "limit: expected a whole number of at most 64 bits"),
+        ] {
+            let error = app.user.get(&path).await.expect(400).error();
+            assert_eq!(error, format!("Bad request: {expected}"), "{path}");
+        }
+    }
+}

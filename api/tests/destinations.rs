@@ -51,9 +51,6 @@ on_both_databases! {
             (refused.status, refused.error().as_str()),
             (400, "Bad request: type: no worker writes 'delta'; known are parquet, iceberg")
         );
-        // A type is known at any version.
-        let older = json!({"name": "x", "type": "PARQUET", "version": "v0.8.0", "config": {}});
-        assert_eq!(app.user.post(DESTINATIONS, older).await.status, 200);
         worker.leave().await;
     }
 }
@@ -115,6 +112,19 @@ on_both_databases! {
             (unknown.status, unknown.error().as_str()),
             (400, "Bad request: source_type: no worker runs 'oracle'; known are files, postgres")
         );
+        worker.leave().await;
+    }
+}
+
+on_both_databases! {
+    async fn a_version_that_no_connector_writes_is_refused(app: TestApp) {
+        let worker = FakeWorker::idle(&app.context).await;
+        let at = |version: &str| json!({"name": "x", "type": "PARQUET", "version": version, "config": {}});
+        let expected = "Bad request: version: no worker writes 'PARQUET' at v0.8.0; known are v0.9.4";
+        assert_eq!(app.user.post(DESTINATIONS, at("v0.8.0")).await.expect(400).error(), expected);
+        let made = app.user.post(DESTINATIONS, at("v0.9.4")).await.expect(200).data();
+        let one = format!("{DESTINATIONS}/{}", made["id"]);
+        assert_eq!(app.user.put(&one, at("v0.8.0")).await.expect(400).error(), expected);
         worker.leave().await;
     }
 }

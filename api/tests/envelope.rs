@@ -198,6 +198,11 @@ async fn the_documentation_is_served_from_the_program() {
         assert!(page.text.contains("SwaggerUIBundle"));
     }
     assert_eq!(app.anon.get("/openapi.yaml").await.expect(200).text, olake_api::spec_yaml());
+    for path in ["/docs", "/openapi.yaml"] {
+        let reply = app.anon.post_nothing(path).await.expect(405);
+        assert_envelope(&reply);
+        assert_eq!(reply.error(), "Method not allowed");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

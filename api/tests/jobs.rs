@@ -330,3 +330,91 @@ on_both_databases! {
         assert_eq!(app.user.post("/api/v1/project/123/jobs", borrowed).await.status, 404);
     }
 }
+
+on_both_databases! {
+    async fn a_head_cancels_nothing(app: TestApp) {
+        let one = made(&app, "nightly").await;
+        app.user.post_nothing(&format!("{one}/sync")).await.expect(200);
+        let head = app.user.send(Method::HEAD, &format!("{one}/cancel"), None, Body::empty()).await;
+        assert_eq!(head.status, 405);
+        assert_eq!(app.user.get(&format!("{one}/tasks")).await.data()[0]["status"], "queued");
+        app.user.get(&format!("{one}/cancel")).await.expect(200);
+    }
+
+    async fn a_filter_by_an_id_that_nothing_has_finds_nothing(app: TestApp) {
+        made(&app, "nightly").await;
+        for filter in ["?dest_id=0", "?source_id=0", "?dest_id=-1", "/dest_id=\"0\""] {
+            assert_eq!(app.user.get(&format!("{JOBS}{filter}")).await.expect(200).data(), json!([]), "{filter}");
+        }
+    }
+
+    async fn beside_an_id_the_rest_of_a_side_is_ignored_and_echoed(app: TestApp) {
+        made(&app, "first").await;
+        let source = app.user.get(SOURCES).await.data()[0]["id"].clone();
+        let ignored = json!({"id": source, "config": "garbage", "version": 7, "name": null, "colour": {"b": 1, "a": 2}});
+        let body = with(job("second"), json!({"source": ignored}));
+        let answer = app.user.post(JOBS, body.clone()).await.expect(200);
+        let id = answer.data()["id"].clone();
+        assert_eq!(answer.data(), with(body, json!({"id": id})));
+
+        let secret = json!({"id": source, "config": {"password": "hunter2", "port": 1}});
+        let answer = app.user.put(&format!("{JOBS}/{id}"), with(job("second"), json!({"source": secret}))).await.expect(200);
+        assert!(!answer.text.contains("hunter2"), "{}", answer.text);
+        assert_eq!(answer.data()["source"]["config"]["port"], 1, "what was received, not what is stored");
+        let text = json!({"id": source, "config": "{\"password\":\"hunter2\"}"});
+        let answer = app.user.put(&format!("{JOBS}/{id}"), with(job("second"), json!({"source": text}))).await.expect(200);
+        assert!(answer.data()["source"]["config"].as_str().unwrap().contains("sealed:"));
+
+        for bad in [json!(1.5), json!("1"), json!(true)] {
+            let body = with(job("third"), json!({"source": {"id": bad}}));
+            let error = app.user.post(JOBS, body).await.expect(400).error();
+            assert!(error.starts_with("Bad request: source.id: "), "{error}");
+        }
+    }
+
+    async fn a_name_and_what_no_schema_knows_come_back_as_they_were_sent(app: TestApp) {
+        let body = with(job("  nightly "), json!({"labels": {"b": 1.10, "a": [null]}, "id": "mine"}));
+        let answer = app.user.post(JOBS, body.clone()).await.expect(200);
+        let id = answer.data()["id"].clone();
+        assert!(id.is_i64(), "{}", answer.text);
+        assert_eq!(answer.data(), with(body.clone(), json!({"id": id})));
+        let one = format!("{JOBS}/{id}");
+        assert_eq!(app.user.get(&one).await.data()["name"], "  nightly ");
+        let answer = app.user.put(&one, body.clone()).await.expect(200);
+        assert_eq!(answer.data(), with(body, json!({"id": id, "activate": true})));
+        let error = app.user.post(JOBS, job(" \t ")).await.expect(400).error();
+        assert_eq!(error, "Bad request: name: must not be empty");
+    }
+
+    async fn if_match_names_revisions_and_nothing_else(app: TestApp) {
+        made(&app, "nightly").await;
+        let first = |list: &'static str| {
+            let app = &app;
+            async move { format!("{list}/{}", app.user.get(list).await.data()[0]["id"]) }
+        };
+        let bodies = [(JOBS, job("nightly")), (SOURCES, side("shop", "postgres")), (DESTINATIONS, side("lake", "parquet"))];
+        for (list, body) in bodies {
+            let one = first(list).await;
+            for other in ["\"abc\"", "\"\"", "\"99999999999999999999\"", "\"2\"", "\"2\", \"3\""] {
+                let client = app.user.with_header("If-Match", other);
+                client.put(&one, body.clone()).await.expect(412);
+                client.delete(&one).await.expect(412);
+            }
+            app.user.with_header("If-Match", "\"abc\", \"1\"").put(&one, body.clone()).await.expect(200);
+            app.user.with_header("If-Match", "*").put(&one, body).await.expect(200);
+            app.user.with_header("If-Match", "\"1\", \"2\"").delete(&one).await.expect(412);
+            app.user.with_header("If-Match", "\"1\", \"3\"").delete(&one).await.expect(200);
+        }
+    }
+
+    async fn a_schedule_that_never_comes_again_is_refused(app: TestApp) {
+        let over = json!({"frequency": "0 0 0 1 1 * 2020"});
+        let error = app.user.post(JOBS, with(job("late"), over.clone())).await.expect(400).error();
+        assert!(error.starts_with("Bad request: frequency: "), "{error}");
+        let one = made(&app, "nightly").await;
+        let paused = with(over, json!({"activate": false}));
+        let error = app.user.put(&one, with(job("nightly"), paused)).await.expect(400).error();
+        assert!(error.starts_with("Bad request: frequency: "), "{error}");
+        assert_eq!(app.user.get(&one).await.data()["frequency"], job("")["frequency"]);
+    }
+}

@@ -12,6 +12,9 @@
 
 mod dialect;
 mod m20261124_initial;
+mod m20261124_list_revisions;
+mod m20261124_notifications;
+mod m20261124_states_of_operators;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::{MigrationTrait, async_trait};
@@ -22,6 +25,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261124_initial::Migration)]
+        vec![
+            Box::new(m20261124_initial::Migration),
+            Box::new(m20261124_notifications::Migration),
+            Box::new(m20261124_states_of_operators::Migration),
+            Box::new(m20261124_list_revisions::Migration),
+        ]
     }
 }

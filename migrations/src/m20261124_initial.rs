@@ -9,6 +9,11 @@ pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    /// On SQLite too: a start that is killed in the middle leaves nothing.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let sql = dialect::render(manager.get_database_backend(), SCHEMA);
         manager.get_connection().execute_unprepared(&sql).await?;
@@ -118,6 +123,8 @@ CREATE TABLE workers (
     host TEXT NOT NULL,
     launcher TEXT NOT NULL,
     connectors TEXT NOT NULL,
+    -- What all workers with this launcher must share: a host and its data folder.
+    place TEXT,
     places_sync INTEGER NOT NULL,
     places_interactive INTEGER NOT NULL,
     started_at BIGINT NOT NULL,
@@ -153,6 +160,8 @@ CREATE TABLE tasks (
     result_until BIGINT,
     -- Why a queued task is not running yet, in words.
     hold_reason TEXT,
+    -- Since when no live worker can run it, while it is queued and others are up.
+    unrunnable_since BIGINT,
     failure_class TEXT,
     failure_message TEXT,
     exit_code INTEGER,
@@ -162,6 +171,8 @@ CREATE TABLE tasks (
     state_sequence BIGINT NOT NULL,
     log_sequence BIGINT NOT NULL,
     log_lines BIGINT NOT NULL,
+    -- How many of them are of the current attempt: a write that is repeated appends nothing twice.
+    attempt_lines BIGINT NOT NULL DEFAULT 0,
     created_at BIGINT NOT NULL,
     started_at BIGINT,
     ended_at BIGINT

@@ -6,6 +6,8 @@
 //! - [`bell`] carries task ids to workers, [`events`] tells who waits that a row changed. Both are hints:
 //!   whoever gets one looks at the row.
 //! - [`config`], [`crypto`], [`clock`], [`telemetry`], [`shutdown`]: what a process needs to start and to stop.
+//! - [`json`]: how text from outside becomes a JSON value.
+//! - [`step`]: where tests kill a process.
 
 pub mod bell;
 pub mod clock;
@@ -13,6 +15,8 @@ pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod events;
+pub mod json;
 pub mod shutdown;
+pub mod step;
 pub mod store;
 pub mod telemetry;

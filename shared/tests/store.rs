@@ -21,7 +21,6 @@ use olake_shared::{
         connections::{ConnectionInput, Page, Side},
         jobs::{JobFilter, JobInput, SideInput},
         logs::{Direction, LogLine},
-        schedules::Fired,
         specs::SpecKey,
         tasks::{
             Failure, Fence,
@@ -127,7 +126,8 @@ async fn worker(store: &Store) -> Uuid {
         id: Uuid::now_v7(),
         host: "here".into(),
         launcher: "process".into(),
-        runs: runs(),
+        place: None,
+            runs: runs(),
         places_sync: 1,
         places_interactive: 1,
     };
@@ -257,7 +257,7 @@ async fn names_are_unique_among_those_not_deleted(db: TestDatabase) {
     let made = project.create_connection(Side::Source, &shop(), user).await.unwrap();
     let error = project.create_connection(Side::Source, &shop(), user).await.unwrap_err();
     assert_eq!(error.to_string(), "source name 'shop' is not unique");
-    assert_eq!(project.delete_connection(Side::Source, made.id, user).await.unwrap(), "shop");
+    assert_eq!(project.delete_connection(Side::Source, made.id, None, user).await.unwrap(), "shop");
     let again = project.create_connection(Side::Source, &shop(), user).await.unwrap();
     assert_ne!(again.id, made.id);
     assert!(matches!(project.connection(Side::Source, made.id).await, Err(StoreError::NotFound(_))));
@@ -277,7 +277,7 @@ async fn racing_creates_have_one_winner(db: TestDatabase) {
         assert!(matches!(lost, StoreError::NameTaken { .. }), "{lost}");
     }
     assert_eq!(
-        project.connections(Side::Source, Page::default()).await.unwrap().len(),
+        project.connections(Side::Source, None, Page::default()).await.unwrap().len(),
         1,
         "a loser left a source"
     );
@@ -287,15 +287,14 @@ async fn a_source_in_use_is_not_deleted_and_keeps_its_type(db: TestDatabase) {
     let (project, user) = setting(&db).await;
     let a = project.create_job(&job("b"), user).await.unwrap();
     project.create_job(&job("a"), user).await.unwrap();
-    let error = project.delete_connection(Side::Source, a.source.id, user).await.unwrap_err();
+    let error = project.delete_connection(Side::Source, a.source.id, None, user).await.unwrap_err();
     assert_eq!(error.to_string(), "source 'shop' is used by 2 jobs: a, b");
     let other_type = ConnectionInput { connector_type: "mysql".into(), ..shop() };
     let error =
         project.update_connection(Side::Source, a.source.id, &other_type, None, user).await.unwrap_err();
     assert!(matches!(error, StoreError::Invalid { ref field, .. } if field == "type"), "{error}");
-    let jobs = project.jobs_by_connection(Side::Source, Some(a.source.id)).await.unwrap();
-    assert_eq!(jobs[&a.source.id].len(), 2);
-    assert_eq!(jobs[&a.source.id][0].other_name, "lake");
+    let jobs = project.jobs_of_connection(Side::Source, a.source.id).await.unwrap();
+    assert_eq!((jobs.len(), jobs[0].other_name.as_str()), (2, "lake"));
 }
 
 async fn a_stale_revision_changes_nothing(db: TestDatabase) {
@@ -325,11 +324,11 @@ async fn projects_do_not_see_each_other(db: TestDatabase) {
     assert!(matches!(other.cancel_task(task).await, Err(StoreError::NotFound(_))));
     assert!(matches!(other.cancel_job(job.id).await, Err(StoreError::NotFound(_))));
     assert!(matches!(other.create_sync(job.id, user).await, Err(StoreError::NotFound(_))));
-    assert!(matches!(other.delete_job(job.id, user).await, Err(StoreError::NotFound(_))));
+    assert!(matches!(other.delete_job(job.id, None, user).await, Err(StoreError::NotFound(_))));
     assert!(matches!(other.tasks_of_job(job.id, 10, None).await, Err(StoreError::NotFound(_))));
     let page = other.log_page(None, task, None, 10, Direction::Older, true).await;
     assert!(matches!(page, Err(StoreError::NotFound(_))));
-    assert!(other.jobs(JobFilter::default(), Page::default()).await.unwrap().is_empty());
+    assert!(other.jobs(&JobFilter::default(), Page::default()).await.unwrap().is_empty());
     let foreign = JobInput { source: SideInput::Existing(job.source.id), ..self::job("x") };
     assert!(matches!(other.create_job(&foreign, user).await, Err(StoreError::NotFound(_))));
 }
@@ -357,7 +356,7 @@ async fn a_job_makes_reuses_or_refuses_its_sides(db: TestDatabase) {
         .unwrap_err();
     assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
     assert_eq!(
-        project.connections(Side::Destination, Page::default()).await.unwrap().len(),
+        project.connections(Side::Destination, None, Page::default()).await.unwrap().len(),
         1,
         "half a job was made"
     );
@@ -382,7 +381,7 @@ async fn lists_are_paged_newest_first(db: TestDatabase) {
     for n in 0..5 {
         project.create_job(&job(&format!("job {n}")), user).await.unwrap();
     }
-    let all = project.jobs(JobFilter::default(), Page::default()).await.unwrap();
+    let all = project.jobs(&JobFilter::default(), Page::default()).await.unwrap();
     assert_eq!(
         all.iter().map(|j| j.name.as_str()).collect::<Vec<_>>(),
         ["job 4", "job 3", "job 2", "job 1", "job 0"]
@@ -390,14 +389,14 @@ async fn lists_are_paged_newest_first(db: TestDatabase) {
     let mut seen = Vec::new();
     let mut after = None;
     loop {
-        let page = project.jobs(JobFilter::default(), Page { limit: Some(2), after }).await.unwrap();
+        let page = project.jobs(&JobFilter::default(), Page { limit: Some(2), after }).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some((last.updated_at.timestamp_micros(), last.id));
         seen.extend(page.into_iter().map(|job| job.id));
     }
     assert_eq!(seen, all.iter().map(|job| job.id).collect::<Vec<_>>());
-    let filter = JobFilter { source_id: Some(all[0].source.id + 1), destination_id: None };
-    assert!(project.jobs(filter, Page::default()).await.unwrap().is_empty());
+    let filter = JobFilter { source_id: Some(all[0].source.id + 1), destination_id: None, search: None };
+    assert!(project.jobs(&filter, Page::default()).await.unwrap().is_empty());
 }
 
 async fn one_active_sync_per_job(db: TestDatabase) {
@@ -447,9 +446,18 @@ async fn a_worker_gets_only_what_it_runs(db: TestDatabase) {
     assert_eq!(queue.due(PlaceClass::Interactive, &runs(), Limits::default(), 10).await.unwrap(), [mine]);
     assert!(queue.due(PlaceClass::Sync, &runs(), Limits::default(), 10).await.unwrap().is_empty());
     assert!(queue.due(PlaceClass::Interactive, &Runs::default(), Limits::default(), 10).await.unwrap().is_empty());
-    let left = queue.unrunnable(&runs(), 0).await.unwrap();
+    assert!(queue.note_unrunnable(&runs(), Duration::ZERO).await.unwrap().is_empty(), "noted just now");
+    let reason = project.task(other).await.unwrap().hold_reason.unwrap();
+    assert!(reason.contains("mysql v0.9.4"), "{reason}");
+    assert!(queue.note_unrunnable(&runs(), Duration::from_secs(60)).await.unwrap().is_empty(), "not long enough");
+    let left = queue.note_unrunnable(&runs(), Duration::ZERO).await.unwrap();
     assert_eq!(left, [(other, "mysql".to_owned(), "v0.9.4".to_owned())]);
-    assert!(queue.unrunnable(&runs(), 60_000_000).await.unwrap().is_empty(), "it has not waited long enough");
+    // A worker that can run it came: its wait begins anew when that one leaves.
+    let mut more = runs();
+    more.connectors.push(RunnableConnector { connector_type: "mysql".into(), ..more.connectors[0].clone() });
+    queue.note_unrunnable(&more, Duration::ZERO).await.unwrap();
+    assert_eq!(project.task(other).await.unwrap().hold_reason, None);
+    assert!(queue.note_unrunnable(&runs(), Duration::ZERO).await.unwrap().is_empty());
     let ended = queue.fail_unschedulable(other, "nobody runs it").await.unwrap().unwrap();
     assert_eq!(ended.status, TaskStatus::Failed);
     let shown = project.task(other).await.unwrap();
@@ -465,7 +473,7 @@ async fn the_state_of_a_run_is_fenced_and_kept_to_the_byte(db: TestDatabase) {
     queue.push_state(claimed.fence, job, 2, r#"{"late":1}"#).await.unwrap();
     let old = Fence { epoch: claimed.fence.epoch - 1, ..claimed.fence };
     assert!(matches!(queue.push_state(old, job, 9, "{}").await, Err(StoreError::Fenced)));
-    assert!(matches!(queue.set_phase(old, TaskPhase::Running).await, Err(StoreError::Fenced)));
+    assert!(matches!(queue.set_phase(old, TaskPhase::Running, None).await, Err(StoreError::Fenced)));
     assert!(matches!(queue.end(old, &clean()).await, Err(StoreError::Fenced)));
     let end = Final { records_read: Some(7), bytes_read: Some(70), ..clean() };
     queue.end(claimed.fence, &end).await.unwrap();
@@ -545,10 +553,10 @@ async fn cancel_wishes_hold_without_a_worker(db: TestDatabase) {
 async fn a_dead_workers_task_is_taken_back_once(db: TestDatabase) {
     let (project, job, _, claimed) = claimed(&db, "j").await;
     let queue = db.store.queue();
-    assert!(queue.orphaned(0).await.unwrap().is_empty(), "its lease runs");
+    assert!(queue.orphaned(Uuid::nil(), 0).await.unwrap().is_empty(), "its lease runs");
     queue.forget_all_but(Uuid::now_v7()).await.unwrap();
-    queue.append_log(claimed.fence, &[line(1), line(2)]).await.unwrap();
-    let orphans = queue.orphaned(0).await.unwrap();
+    queue.append_log(claimed.fence, 0, &[line(1), line(2)]).await.unwrap();
+    let orphans = queue.orphaned(Uuid::nil(), 0).await.unwrap();
     assert_eq!(
         (orphans[0].fence, orphans[0].job, orphans[0].lines_of_attempt),
         (claimed.fence, Some(job), 2)
@@ -709,8 +717,11 @@ async fn log_pages_join_without_gaps(db: TestDatabase) {
     let (project, job, _, claimed) = claimed(&db, "j").await;
     let queue = db.store.queue();
     let all: Vec<LogLine> = (0..100).map(line).collect();
-    for part in all.chunks(7) {
-        queue.append_log(claimed.fence, part).await.unwrap();
+    for (n, part) in all.chunks(7).enumerate() {
+        let first = i64::try_from(n * 7).unwrap();
+        queue.append_log(claimed.fence, first, part).await.unwrap();
+        // The answer was lost, and it is written again: nothing is there twice.
+        queue.append_log(claimed.fence, first, part).await.unwrap();
     }
     let task = claimed.fence.task;
     for debug in [true, false] {
@@ -749,7 +760,7 @@ async fn log_pages_join_without_gaps(db: TestDatabase) {
 
 async fn a_deleted_job_cancels_what_runs(db: TestDatabase) {
     let (project, job, user, claimed) = claimed(&db, "j").await;
-    let (name, ended) = project.delete_job(job, user).await.unwrap();
+    let (name, ended) = project.delete_job(job, None, user).await.unwrap();
     assert_eq!((name.as_str(), ended.len(), ended[0].status), ("j", 1, TaskStatus::Running));
     assert_eq!(db.store.queue().cancel_wishes(&[claimed.fence.task]).await.unwrap().len(), 1);
     let failure = Failure::new(FailureClass::Cancelled, "cancelled");
@@ -757,7 +768,7 @@ async fn a_deleted_job_cancels_what_runs(db: TestDatabase) {
     assert!(matches!(project.job(job).await, Err(StoreError::NotFound(_))));
     let again = project.create_job(&self::job("j"), user).await.unwrap();
     assert_ne!(again.id, job);
-    project.delete_connection(Side::Source, again.source.id, user).await.unwrap_err();
+    project.delete_connection(Side::Source, again.source.id, None, user).await.unwrap_err();
 }
 
 async fn leases_run_by_the_databases_clock(db: TestDatabase) {
@@ -775,69 +786,4 @@ async fn leases_run_by_the_databases_clock(db: TestDatabase) {
     }
     store.queue().unregister(id).await.unwrap();
     assert!(!store.queue().renew(id, Duration::from_secs(1)).await.unwrap(), "its row is gone");
-}
-
-/// Slots of a schedule over 48 hours, on a clock that the test moves; three workers look at each step.
-mod schedules {
-    use super::*;
-
-    async fn fires_each_slot_once(db: TestDatabase) {
-        let start = chrono::DateTime::parse_from_rfc3339("2026-03-28T00:00:30Z").unwrap().with_timezone(&Utc);
-        let clock = std::sync::Arc::new(TestClock::at(start));
-        let store = Store::new(db.store.connection().clone(), databases::keys(), clock.clone());
-        let (project, user) = (project(&store).await, user(&store).await);
-        let job = project.create_job(&job("hourly"), user).await.unwrap();
-        let mut started = 0;
-        for _ in 0..48 * 4 {
-            clock.advance(TimeDelta::minutes(15));
-            let queue = store.queue();
-            let looks = (0..3).map(|_| queue.fire_schedules(10));
-            for fired in futures::future::join_all(looks).await.into_iter().flat_map(Result::unwrap) {
-                let Fired::Started(created) = fired else { panic!("{fired:?}") };
-                started += 1;
-                let worker = worker(&store).await;
-                let Some(Claim::Taken(task)) = queue.claim(created.task, worker, "here", Limits::default()).await.unwrap()
-                else {
-                    panic!()
-                };
-                queue.end(task.fence, &clean()).await.unwrap();
-            }
-        }
-        assert_eq!(started, 48);
-        assert_eq!(project.tasks_of_job(job.id, 100, None).await.unwrap().len(), 48);
-
-        // A slot that finds the job running is recorded, and is no run.
-        project.create_sync(job.id, user).await.unwrap();
-        clock.advance(TimeDelta::hours(1));
-        let fired = store.queue().fire_schedules(10).await.unwrap();
-        assert!(matches!(fired[..], [Fired::Skipped { .. }]), "{fired:?}");
-        assert_eq!(project.job(job.id).await.unwrap().last_run.unwrap().state, "queued");
-        let newest = &project.tasks_of_job(job.id, 1, None).await.unwrap()[0];
-        assert_eq!(newest.status, TaskStatus::Skipped);
-
-        // Two hours without a look: one run, unless the job says to skip.
-        project.cancel_job(job.id).await.unwrap();
-        clock.advance(TimeDelta::hours(2));
-        assert!(matches!(store.queue().fire_schedules(10).await.unwrap()[..], [Fired::Started(_)]));
-        assert!(store.queue().fire_schedules(10).await.unwrap().is_empty());
-        project.cancel_job(job.id).await.unwrap();
-        let skip = json!({"missed_slots": "skip"}).as_object().unwrap().clone();
-        let settings = JobInput { advanced_settings: Some(skip), ..self::job("hourly") };
-        project.update_job(job.id, &settings, None, user).await.unwrap();
-        clock.advance(TimeDelta::hours(2) + TimeDelta::minutes(5));
-        assert!(matches!(store.queue().fire_schedules(10).await.unwrap()[..], [Fired::Skipped { .. }]));
-        project.activate_job(job.id, false, user).await.unwrap();
-        clock.advance(TimeDelta::hours(5));
-        assert!(store.queue().fire_schedules(10).await.unwrap().is_empty(), "a paused job has no slots");
-    }
-
-    #[tokio::test]
-    async fn sqlite() {
-        fires_each_slot_once(databases::sqlite(olake_shared::clock::SystemClock::shared()).await).await;
-    }
-
-    #[tokio::test]
-    async fn postgres() {
-        fires_each_slot_once(databases::postgres(olake_shared::clock::SystemClock::shared()).await).await;
-    }
 }

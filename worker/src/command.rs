@@ -154,6 +154,7 @@ pub fn settings(config: &Config, alone: bool) -> Settings {
             spec: config.deadlines.spec,
             check: config.deadlines.check,
             discover: config.deadlines.discover,
+            difference: config.deadlines.difference,
             sync: config.deadlines.sync,
         },
         limits: Limits {

@@ -108,7 +108,11 @@ impl<'a> ApiExtractor<'a> for Auth {
     }
 }
 
-async fn authenticate(request: &Request) -> Result<Auth, Problem> {
+/// Who makes a request. It needs the context and the cookies in it.
+///
+/// # Errors
+/// 401 for nobody, 403 for another site's page.
+pub(crate) async fn authenticate(request: &Request) -> Result<Auth, Problem> {
     // The context is in every request: `app` puts it there.
     let Some(context) = request.data::<Context>() else { return Err(Problem::unauthenticated()) };
     if let Some(session) = open(context, cookie::token(request.cookie())).await? {

@@ -3,20 +3,23 @@
 
 use std::{any::Any, collections::HashMap, sync::LazyLock};
 
+use percent_encoding::percent_decode_str;
 use poem::{
     Endpoint, IntoResponse, Request, Response,
     error::{MethodNotAllowedError, NotFoundError, ReadBodyError},
+    http::Method,
 };
 use poem_openapi::{
     OpenApi, OperationId,
     error::{ParseParamError, ParsePathError, ParseRequestPayloadError},
-    registry::MetaParamIn,
+    registry::{MetaOperationParam, MetaParamIn, MetaSchemaRef, Registry},
 };
+use serde_json::Value;
 
 use crate::{
     json::reason,
     problem::{self, Problem},
-    routes::Apis,
+    routes::{Apis, jobs::cancel},
 };
 
 pub(crate) async fn errors<E>(next: E, request: Request) -> poem::Result<Response>
@@ -25,13 +28,38 @@ where
 {
     let uri = request.uri();
     let path = uri.path().to_owned();
-    // PostgreSQL has no place for it in a text, so no name or id of ours can hold one.
-    if path.contains("%00") || uri.query().is_some_and(|query| query.contains("%00")) {
-        return Ok(Problem::bad_request("path", "it holds a NUL character").into_response());
+    if let Some((field, reason)) = unreadable(&path, uri.query().unwrap_or_default()) {
+        return Ok(Problem::bad_request(field, reason).into_response());
+    }
+    // The framework answers a HEAD by the GET, and this one would change something.
+    if *request.method() == Method::HEAD && cancel::is_path(&path) {
+        return Ok(problem::method_not_allowed());
     }
     match next.call(request).await {
         Ok(response) => Ok(response.into_response()),
         Err(error) => Ok(envelope(error, &path)),
+    }
+}
+
+/// What of a path or query is no text that could be ours: the field, and why.
+fn unreadable<'a>(path: &str, query: &'a str) -> Option<(&'a str, &'static str)> {
+    if let Some(reason) = no_text(path) {
+        return Some(("path", reason));
+    }
+    query.split('&').find_map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let field = if is_plain { name } else { "query" };
+        no_text(name).or_else(|| no_text(value)).map(|reason| (field, reason))
+    })
+}
+
+fn no_text(encoded: &str) -> Option<&'static str> {
+    match percent_decode_str(encoded).decode_utf8() {
+        Err(_) => Some("it is not UTF-8"),
+        // PostgreSQL has no place for it in a text, so no name or id of ours can hold one.
+        Ok(text) if text.contains('\0') => Some("it holds a NUL character"),
+        Ok(_) => None,
     }
 }
 
@@ -60,7 +88,10 @@ fn problem_of(error: &poem::Error, operation: Option<OperationId>, path: &str) -
         return Problem::bad_request(name, reason(&error.reason));
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
-        return Problem::bad_request(error.name, reason(&error.reason));
+        return match operation.map(|operation| words(operation, error.name)).filter(|words| !words.is_empty()) {
+            Some(words) => Problem::bad_request(error.name, format!("must be {}", words.join(" or "))),
+            None => Problem::bad_request(error.name, reason(&error.reason)),
+        };
     }
     if let Some(error) = error.downcast_ref::<ParseRequestPayloadError>() {
         return Problem::bad_request("body", reason(&error.reason));
@@ -76,20 +107,37 @@ fn problem_of(error: &poem::Error, operation: Option<OperationId>, path: &str) -
     }
 }
 
-/// The name of a path's parameter. The framework knows it by its place only: `param1` is the second one.
-fn path_parameter(operation: OperationId, place: &str) -> Option<&'static str> {
-    static NAMES: LazyLock<HashMap<&'static str, Vec<String>>> = LazyLock::new(|| {
+/// The parameters of an operation, as they are documented.
+fn parameters(operation: OperationId) -> &'static [MetaOperationParam] {
+    static KNOWN: LazyLock<HashMap<&'static str, Vec<MetaOperationParam>>> = LazyLock::new(|| {
         let paths = Apis::meta().into_iter().flat_map(|api| api.paths);
         let operations = paths.flat_map(|path| path.operations);
-        let names = operations.filter_map(|operation| {
-            let parameters =
-                operation.params.into_iter().filter(|parameter| parameter.in_type == MetaParamIn::Path);
-            Some((operation.operation_id?, parameters.map(|parameter| parameter.name).collect()))
-        });
-        names.collect()
+        operations.filter_map(|operation| Some((operation.operation_id?, operation.params))).collect()
     });
+    KNOWN.get(operation.0).map_or(&[], Vec::as_slice)
+}
+
+/// The name of a path's parameter. The framework knows it by its place only: `param1` is the second one.
+fn path_parameter(operation: OperationId, place: &str) -> Option<&'static str> {
     let place: usize = place.strip_prefix("param")?.parse().ok()?;
-    NAMES.get(operation.0)?.get(place).map(String::as_str)
+    let mut of_path =
+        parameters(operation).iter().filter(|parameter| parameter.in_type == MetaParamIn::Path);
+    of_path.nth(place).map(|parameter| parameter.name.as_str())
+}
+
+/// The words that a parameter may be; none if it is not of that kind.
+fn words(operation: OperationId, name: &str) -> Vec<&'static str> {
+    static SCHEMAS: LazyLock<Registry> = LazyLock::new(|| {
+        let mut registry = Registry::new();
+        Apis::register(&mut registry);
+        registry
+    });
+    let parameter = parameters(operation).iter().find(|parameter| parameter.name == name);
+    let Some(MetaSchemaRef::Reference(name)) = parameter.map(|parameter| &parameter.schema) else {
+        return Vec::new();
+    };
+    let schema = SCHEMAS.schemas.get(name);
+    schema.into_iter().flat_map(|schema| &schema.enum_items).filter_map(Value::as_str).collect()
 }
 
 /// What a handler's panic becomes. Its text is in the log only.

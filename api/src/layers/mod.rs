@@ -4,10 +4,14 @@
 //! - [`access_log`]: one line for each request, without the query string;
 //! - [`cors`]: which origins' pages may call the server;
 //! - [`errors`]: whatever goes wrong is answered in the envelope;
-//! - [`body_limit`]: how large a body may be.
+//! - [`body_limit`]: how large a body may be;
+//! - [`lists`]: tags for lists that are polled;
+//! - [`compression`]: whose answers are compressed.
 
 pub mod access_log;
 pub mod body_limit;
+pub mod compression;
 pub mod cors;
 pub mod errors;
+pub mod lists;
 pub mod request_id;

@@ -3,18 +3,56 @@
 pub mod accounts;
 pub mod connections;
 pub mod destinations;
+pub mod events;
 pub mod jobs;
+pub mod logs;
+pub mod names;
+pub mod notifications;
+pub mod platform;
+pub mod schedules;
 pub mod scope;
+pub mod settings;
 pub mod sources;
 pub mod system;
 pub mod tasks;
+pub mod users;
 
 /// All operations.
-pub type Apis = (system::Api, accounts::Api, sources::Api, destinations::Api, jobs::Api, tasks::Api);
+pub type Apis = (
+    system::Api,
+    accounts::Api,
+    sources::Api,
+    destinations::Api,
+    jobs::Api,
+    schedules::Api,
+    tasks::Api,
+    logs::Api,
+    events::Api,
+    notifications::Api,
+    settings::Api,
+    names::Api,
+    users::Api,
+    platform::Api,
+);
 
 /// All operations, to be served.
 pub fn all() -> Apis {
-    (system::Api, accounts::Api, sources::Api, destinations::Api, jobs::Api, tasks::Api)
+    (
+        system::Api,
+        accounts::Api,
+        sources::Api,
+        destinations::Api,
+        jobs::Api,
+        schedules::Api,
+        tasks::Api,
+        logs::Api,
+        events::Api,
+        notifications::Api,
+        settings::Api,
+        names::Api,
+        users::Api,
+        platform::Api,
+    )
 }
 
 /// The groups of operations in the documentation.
@@ -30,6 +68,8 @@ pub enum Tags {
     Jobs,
     /// Runs of a job, and calls of a connector.
     Tasks,
+    /// Who is told when a job fails, and when it works again.
+    Notifications,
     /// Whether the server is well.
     System,
 }

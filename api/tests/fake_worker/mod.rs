@@ -16,8 +16,8 @@ use olake_shared::{
             Ended, Failure,
             claim::{Claim, Claimed, Work},
             end::{Final, Outcome},
-            limits::Limits,
             input::{OneShot, OneShotResult},
+            limits::Limits,
         },
         workers::{NewWorker, RunnableConnector, Runs},
     },
@@ -55,17 +55,27 @@ impl FakeWorker {
         context: &Context,
         answer: impl Fn(&Context, &Claimed) -> Option<Final> + Send + Sync + 'static,
     ) -> Self {
+        Self::start_with(context, runs(), answer).await
+    }
+
+    /// A worker that runs other connectors.
+    pub async fn start_with(
+        context: &Context,
+        runs: Runs,
+        answer: impl Fn(&Context, &Claimed) -> Option<Final> + Send + Sync + 'static,
+    ) -> Self {
         let id = Uuid::now_v7();
         let worker = NewWorker {
             id,
             host: "test".to_owned(),
             launcher: "process".to_owned(),
-            runs: runs(),
+            place: None,
+            runs: runs.clone(),
             places_sync: 10,
             places_interactive: 10,
         };
         context.store.queue().register(&worker, Duration::from_secs(600)).await.unwrap();
-        let task = tokio::spawn(work(context.clone(), id, Arc::new(answer)));
+        let task = tokio::spawn(work(context.clone(), id, runs, Arc::new(answer)));
         Self { id, context: context.clone(), task }
     }
 
@@ -89,14 +99,18 @@ impl Drop for FakeWorker {
     }
 }
 
-async fn work(context: Context, worker: Uuid, answer: Arc<Answer>) {
+async fn work(context: Context, worker: Uuid, runs: Runs, answer: Arc<Answer>) {
     let queue = context.store.queue();
     let mut look = tokio::time::interval(Duration::from_millis(20));
     loop {
         look.tick().await;
         for class in [PlaceClass::Interactive, PlaceClass::Sync] {
-            for id in queue.due(class, &runs(), Limits::default(), 10).await.unwrap_or_default() {
-                let Ok(Some(Claim::Taken(claimed))) = queue.claim(id, worker, "test", Limits::default()).await else { continue };
+            for id in queue.due(class, &runs, Limits::default(), 10).await.unwrap_or_default() {
+                let Ok(Some(Claim::Taken(claimed))) =
+                    queue.claim(id, worker, "test", Limits::default()).await
+                else {
+                    continue;
+                };
                 if let Some(end) = answer(&context, &claimed) {
                     let ended = queue.end(claimed.fence, &end).await.unwrap();
                     publish(&context, &ended);

@@ -63,6 +63,20 @@ impl Client {
     }
 
     pub async fn send(&self, method: Method, path: &str, content_type: Option<&str>, body: Body) -> Reply {
+        let (parts, body) = self.call(method, path, content_type, body).await.into_parts();
+        let text = body.into_string().await.expect("an answer is text");
+        Reply { status: parts.status.as_u16(), headers: parts.headers, text }
+    }
+
+    /// As [`Client::send`], for answers that may be no text.
+    pub async fn send_any(&self, method: Method, path: &str, content_type: Option<&str>, body: Body) -> Reply {
+        let (parts, body) = self.call(method, path, content_type, body).await.into_parts();
+        let bytes = body.into_vec().await.expect("an answer has a body");
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Reply { status: parts.status.as_u16(), headers: parts.headers, text }
+    }
+
+    async fn call(&self, method: Method, path: &str, content_type: Option<&str>, body: Body) -> Response {
         let mut request = Request::builder().method(method).uri_str(path);
         for (name, value) in &self.headers {
             request = request.header(name.as_str(), value.as_str());
@@ -70,10 +84,7 @@ impl Client {
         if let Some(content_type) = content_type {
             request = request.content_type(content_type);
         }
-        let response = self.app.call(request.body(body)).await.expect("every error is an answer");
-        let (parts, body) = response.into_parts();
-        let text = body.into_string().await.expect("an answer is text");
-        Reply { status: parts.status.as_u16(), headers: parts.headers, text }
+        self.app.call(request.body(body)).await.expect("every error is an answer")
     }
 }
 

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::config::{text, whole_number};
 use crate::output::Output;
 use crate::signals::Stop;
+use crate::witness::Place;
 
 const KEYS: &[&str] = &[
     "expected_password",
@@ -27,6 +28,9 @@ const KEYS: &[&str] = &[
     "rubbish",
     "crash",
     "fail_once",
+    "half_state",
+    "eat_memory_mb",
+    "witness",
 ];
 
 /// What to do wrong. `Default`: nothing.
@@ -44,6 +48,9 @@ pub struct Faults {
     pub rubbish: bool,
     pub crash: bool,
     pub fail_once: Option<PathBuf>,
+    pub half_state: bool,
+    pub eat_memory_mb: u64,
+    pub witness: Option<Place>,
 }
 
 impl Faults {
@@ -74,6 +81,9 @@ impl Faults {
             rubbish: switch(map, "rubbish")?,
             crash: switch(map, "crash")?,
             fail_once: text(map, "fail_once")?.map(PathBuf::from),
+            half_state: switch(map, "half_state")?,
+            eat_memory_mb: whole_number(map, "eat_memory_mb")?.unwrap_or(0),
+            witness: Place::from_config(map.get("witness"))?,
         })
     }
 
@@ -85,11 +95,23 @@ impl Faults {
         if self.ignore_sigterm {
             stop.ignore().context("failed to ignore SIGTERM")?;
         }
+        self.eat_memory()?;
         if self.hang {
             output.info("Hanging until killed");
             return Err(stop.wait().into());
         }
         Ok(self.exit_code)
+    }
+
+    /// Takes memory, and keeps it for life.
+    fn eat_memory(&self) -> Result<()> {
+        let bytes = usize::try_from(self.eat_memory_mb)?.checked_mul(1 << 20).context("eat_memory_mb is too big")?;
+        let mut eaten: Vec<u8> = Vec::new();
+        eaten.try_reserve_exact(bytes).context("cannot allocate memory")?;
+        // Written to, or the system gives no page.
+        eaten.resize(bytes, 0xA5);
+        std::mem::forget(eaten);
+        Ok(())
     }
 
     /// Settles `fail_once` at the start of a sync: the first run makes the mark and fails (by another failing
@@ -132,8 +154,16 @@ impl Faults {
         Ok(())
     }
 
-    /// Writes the numbered lines, at their rate, until all are out, `done` says so, or SIGTERM comes.
-    pub fn write_lines(&self, output: &Output, stop: &Stop, done: &dyn Fn() -> bool) {
+    /// Says the numbered lines, at their rate, until all are out, `done` says so, or SIGTERM comes.
+    ///
+    /// # Errors
+    /// That of `say`.
+    pub fn write_lines(
+        &self,
+        stop: &Stop,
+        done: &dyn Fn() -> bool,
+        say: &dyn Fn(u64) -> Result<()>,
+    ) -> Result<()> {
         let begin = Instant::now();
         for number in 1..=self.log_lines {
             if self.log_lines_per_second > 0.0 {
@@ -143,15 +173,16 @@ impl Faults {
                 while Instant::now() < due && !done() {
                     let step = due.min(Instant::now() + Duration::from_millis(50));
                     if stop.wait_until(step).is_err() {
-                        return;
+                        return Ok(());
                     }
                 }
             }
             if done() || stop.check().is_err() {
-                return;
+                return Ok(());
             }
-            output.info(&format!("line {number}"));
+            say(number)?;
         }
+        Ok(())
     }
 }
 
@@ -194,6 +225,7 @@ mod tests {
             (json!({"hang": "yes"}), "hang"),
             (json!({"exit_code": 256}), "exit_code"),
             (json!({"take_seconds": -1}), "take_seconds"),
+            (json!({"witness": {"folder": "/tmp"}}), "witness"),
             (json!(7), "faults"),
         ] {
             let message = format!("{:#}", faults(value).err().unwrap());

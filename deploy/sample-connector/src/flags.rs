@@ -18,9 +18,10 @@ pub enum Command {
     Check,
     Discover,
     Sync,
+    Clear,
 }
 
-use Command::{Check, Discover, Spec, Sync};
+use Command::{Check, Clear, Discover, Spec, Sync};
 
 /// Command names, each with the version that knew it first.
 const COMMANDS: &[(&str, Command, Version)] = &[
@@ -28,6 +29,7 @@ const COMMANDS: &[(&str, Command, Version)] = &[
     ("check", Check, Version::new(0, 1, 0)),
     ("discover", Discover, Version::new(0, 1, 0)),
     ("sync", Sync, Version::new(0, 1, 0)),
+    ("clear-destination", Clear, Version::new(0, 3, 0)),
 ];
 
 /// What may follow a flag.
@@ -52,12 +54,14 @@ const fn flag(name: &'static str, takes: Takes, commands: &'static [Command], si
 
 const FLAGS: &[Flag] = &[
     flag("config", Takes::Text, &[Check, Discover, Sync], Version::new(0, 1, 0)),
-    flag("destination", Takes::Text, &[Check, Sync], Version::new(0, 1, 0)),
+    flag("destination", Takes::Text, &[Check, Sync, Clear], Version::new(0, 1, 0)),
     flag("catalog", Takes::Text, &[Discover, Sync], Version::new(0, 1, 0)),
-    flag("state", Takes::Text, &[Sync], Version::new(0, 1, 0)),
+    flag("state", Takes::Text, &[Sync, Clear], Version::new(0, 1, 0)),
     flag("destination-type", Takes::Text, &[Spec], Version::new(0, 2, 0)),
     flag("destination-database-prefix", Takes::Text, &[Discover], Version::new(0, 2, 0)),
-    flag("no-save", Takes::Switch, &[Spec, Check, Discover, Sync], Version::new(0, 2, 1)),
+    flag("no-save", Takes::Switch, &[Spec, Check, Discover, Sync, Clear], Version::new(0, 2, 1)),
+    flag("streams", Takes::Text, &[Discover, Clear], Version::new(0, 3, 0)),
+    flag("difference", Takes::Text, &[Discover], Version::new(0, 3, 0)),
     flag("max-discover-threads", Takes::Number, &[Discover], Version::new(0, 3, 18)),
 ];
 
@@ -69,6 +73,10 @@ pub struct Arguments {
     pub destination: Option<PathBuf>,
     pub catalog: Option<PathBuf>,
     pub state: Option<PathBuf>,
+    /// The catalog to clear, or the older one of a difference.
+    pub streams: Option<PathBuf>,
+    /// The newer catalog of a difference.
+    pub difference: Option<PathBuf>,
     pub destination_type: Option<String>,
     pub destination_database_prefix: Option<String>,
     pub max_discover_threads: i64,
@@ -83,6 +91,8 @@ impl Arguments {
             destination: None,
             catalog: None,
             state: None,
+            streams: None,
+            difference: None,
             destination_type: None,
             destination_database_prefix: None,
             max_discover_threads: 50,
@@ -96,6 +106,8 @@ impl Arguments {
             "destination" => self.destination = Some(value.into()),
             "catalog" => self.catalog = Some(value.into()),
             "state" => self.state = Some(value.into()),
+            "streams" => self.streams = Some(value.into()),
+            "difference" => self.difference = Some(value.into()),
             "destination-type" => self.destination_type = Some(value.to_owned()),
             "destination-database-prefix" => self.destination_database_prefix = Some(value.to_owned()),
             "max-discover-threads" => self.max_discover_threads = value.parse().ok()?,
@@ -154,6 +166,8 @@ mod tests {
         ("spec", "--destination-database-prefix p", None),
         ("spec", "--no-save", Some("v0.2.1")),
         ("spec", "--max-discover-threads 5", None),
+        ("spec", "--streams f", None),
+        ("spec", "--difference f", None),
         ("check", "", Some("v0.1.0")),
         ("check", "--config f", Some("v0.1.0")),
         ("check", "--destination f", Some("v0.1.0")),
@@ -163,6 +177,8 @@ mod tests {
         ("check", "--destination-database-prefix p", None),
         ("check", "--no-save", Some("v0.2.1")),
         ("check", "--max-discover-threads 5", None),
+        ("check", "--streams f", None),
+        ("check", "--difference f", None),
         ("discover", "", Some("v0.1.0")),
         ("discover", "--config f", Some("v0.1.0")),
         ("discover", "--destination f", None),
@@ -172,6 +188,8 @@ mod tests {
         ("discover", "--destination-database-prefix p", Some("v0.2.0")),
         ("discover", "--no-save", Some("v0.2.1")),
         ("discover", "--max-discover-threads 5", Some("v0.3.18")),
+        ("discover", "--streams f", Some("v0.3.0")),
+        ("discover", "--difference f", Some("v0.3.0")),
         ("sync", "", Some("v0.1.0")),
         ("sync", "--config f", Some("v0.1.0")),
         ("sync", "--destination f", Some("v0.1.0")),
@@ -181,6 +199,19 @@ mod tests {
         ("sync", "--destination-database-prefix p", None),
         ("sync", "--no-save", Some("v0.2.1")),
         ("sync", "--max-discover-threads 5", None),
+        ("sync", "--streams f", None),
+        ("sync", "--difference f", None),
+        ("clear-destination", "", Some("v0.3.0")),
+        ("clear-destination", "--config f", None),
+        ("clear-destination", "--destination f", Some("v0.3.0")),
+        ("clear-destination", "--catalog f", None),
+        ("clear-destination", "--state f", Some("v0.3.0")),
+        ("clear-destination", "--destination-type parquet", None),
+        ("clear-destination", "--destination-database-prefix p", None),
+        ("clear-destination", "--no-save", Some("v0.3.0")),
+        ("clear-destination", "--max-discover-threads 5", None),
+        ("clear-destination", "--streams f", Some("v0.3.0")),
+        ("clear-destination", "--difference f", None),
     ];
 
     #[test]

@@ -4,9 +4,9 @@
 //! made with: its config can tell it to misbehave (`faults`), and the environment variable `DRIVER_VERSION`
 //! to be an older version.
 //!
-//! One file a thing: `flags` (the command line), `spec`, `check`, `catalog` (discover), `sync` (the
+//! One file a thing: `flags` (the command line), `spec`, `check`, `catalog` (discover), `difference`, `sync`, `clear` (the
 //! commands), `source` and `value` (reading), `selection` (what a job chose), `parquet` (writing), `state`
-//! and `stats` (what a sync leaves), `output` (what it says), `faults`, `signals`, `version`, `config`,
+//! and `stats` (what a sync leaves), `output` (what it says), `faults`, `witness`, `signals`, `version`, `config`,
 //! `clock`.
 
 use std::path::{Path, PathBuf};
@@ -16,8 +16,10 @@ use anyhow::{Context, Result};
 
 mod catalog;
 mod check;
+mod clear;
 mod clock;
 mod config;
+mod difference;
 mod faults;
 mod flags;
 mod output;
@@ -31,6 +33,7 @@ mod stats;
 mod sync;
 mod value;
 mod version;
+mod witness;
 
 use crate::flags::{Arguments, Command};
 use crate::output::Output;
@@ -63,6 +66,7 @@ fn folder(arguments: &Arguments) -> PathBuf {
     if arguments.no_save {
         return std::env::temp_dir();
     }
+    // A difference writes its log below the working directory, and its result beside the older catalog.
     let config = arguments.config.as_deref().or(arguments.destination.as_deref());
     match config.and_then(Path::parent) {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -79,6 +83,14 @@ fn run(arguments: &Arguments, folder: &Path, version: Version, output: &Output, 
         }
         Command::Check => {
             check::check(arguments.config.as_deref(), arguments.destination.as_deref(), version, output, stop)
+        }
+        Command::Discover if arguments.difference.is_some() => {
+            let request = difference::Request {
+                old: arguments.streams.as_deref().context("--streams not passed")?,
+                new: arguments.difference.as_deref().context("--difference not passed")?,
+                folder: arguments.no_save.then_some(folder),
+            };
+            difference::difference(&request, output)
         }
         Command::Discover => {
             let request = catalog::Request {
@@ -99,6 +111,15 @@ fn run(arguments: &Arguments, folder: &Path, version: Version, output: &Output, 
                 folder,
             };
             sync::sync(&request, version, output, stop)
+        }
+        Command::Clear => {
+            let request = clear::Request {
+                streams: arguments.streams.as_deref().context("--streams not passed")?,
+                destination: arguments.destination.as_deref().context("--destination not passed")?,
+                state: arguments.state.as_deref(),
+                folder,
+            };
+            clear::clear(&request, output, stop)
         }
     }
 }

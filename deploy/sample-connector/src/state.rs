@@ -9,6 +9,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
@@ -18,10 +19,14 @@ use crate::config::read_json;
 /// The layout of a state that begins anew.
 const VERSION: u64 = 7;
 
+/// How long the fault `half_state` leaves half a state in the file.
+const BETWEEN_HALVES: Duration = Duration::from_millis(300);
+
 /// A state and the file it is written to.
 pub struct State {
     root: Map<String, Value>,
     file: PathBuf,
+    in_halves: bool,
 }
 
 impl State {
@@ -39,7 +44,18 @@ impl State {
             Value::Object(root) => root,
             _ => bail!("failed to unmarshal file[{}]: the state must be an object", file.display()),
         };
-        Ok(Self { root, file })
+        Ok(Self { root, file, in_halves: false })
+    }
+
+    /// The state that a clear writes when it was given none: without a version.
+    pub fn empty(file: PathBuf) -> Self {
+        let root = Map::from_iter([("type".to_owned(), json!("STREAM"))]);
+        Self { root, file, in_halves: false }
+    }
+
+    /// From now on, or no longer, the file holds half of each new state for a moment.
+    pub fn write_in_halves(&mut self, in_halves: bool) {
+        self.in_halves = in_halves;
     }
 
     /// The state as its file holds it.
@@ -96,7 +112,15 @@ impl State {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self) -> Result<()> {
-        let written = File::create(&self.file).and_then(|mut file| file.write_all(self.text().as_bytes()));
+        let text = self.text();
+        let (first, second) = text.split_at(if self.in_halves { text.len() / 2 } else { text.len() });
+        let written = File::create(&self.file).and_then(|mut file| {
+            file.write_all(first.as_bytes())?;
+            if self.in_halves {
+                std::thread::sleep(BETWEEN_HALVES);
+            }
+            file.write_all(second.as_bytes())
+        });
         written.with_context(|| format!("failed to write state file[{}]", self.file.display()))
     }
 }

@@ -24,6 +24,7 @@ use crate::state::State;
 use crate::stats::Progress;
 use crate::value::{Cell, Kind};
 use crate::version::Version;
+use crate::witness::Witness;
 
 /// The column that holds a row's JSON if it is not normalized.
 const DATA_COLUMN: &str = "data";
@@ -49,13 +50,41 @@ pub fn sync(request: &Request<'_>, version: Version, output: &Output, stop: &Sto
     let mut state = State::load(request.state, request.folder.join("state.json"))?;
     output.info(&format!("Ruuning OLake sync with version {version}"));
     output.info(&format!("Running sync with state: {}", state.text()));
+    state.write_in_halves(source.faults.half_state);
+    let begun = request.state.is_some().then(|| state.text());
+    let place = source.faults.witness.take();
+    let witness = place.map(|place| Witness::begin(&place, begun.as_deref())).transpose()?;
+    let work = Work { folder: request.folder, destination: &destination, catalog: &catalog };
+    let done = read_all(&work, &mut source, state, witness.as_ref(), output, stop);
+    if let Some(witness) = &witness {
+        witness.end(*done.as_ref().unwrap_or(&1))?;
+    }
+    done
+}
+
+/// What a sync works on, beside its source and state.
+struct Work<'a> {
+    folder: &'a Path,
+    destination: &'a Destination,
+    catalog: &'a Value,
+}
+
+fn read_all(
+    work: &Work<'_>,
+    source: &mut Source,
+    mut state: State,
+    witness: Option<&Witness>,
+    output: &Output,
+    stop: &Stop,
+) -> Result<u8> {
+    let Work { folder, destination, catalog } = work;
     source.faults.settle_once()?;
     if let Some(code) = source.faults.at_start(output, stop)? {
         return Ok(code);
     }
     source.connect()?;
     output.info(&format!("Starting discover for folder {}", source.path.display()));
-    let selections = selection::selected(&catalog)?;
+    let selections = selection::selected(catalog)?;
     let names: Vec<String> = selections.iter().map(Selection::full_name).collect();
     output.info(&format!("Valid selected streams are {}", names.join(", ")));
     let files = source::streams(&source.path)?;
@@ -69,20 +98,26 @@ pub fn sync(request: &Request<'_>, version: Version, output: &Output, stop: &Sto
             file.with_context(|| format!("stream {} does not exist", selection.full_name()))?,
         ));
     }
-    clear_full_refreshes(&selections, &destination, &mut state, output)?;
-    parquet::probe(&destination, output)?;
+    clear_full_refreshes(&selections, destination, &mut state, output)?;
+    parquet::probe(destination, output)?;
 
     let progress = Progress::new();
-    let stats_file = request.folder.join("stats.json");
-    let mut run =
-        Run { source: &source, destination: &destination, state, progress: &progress, output, stop };
+    let stats_file = folder.join("stats.json");
+    let source: &Source = source;
+    let mut run = Run { source, destination, state, progress: &progress, witness, output, stop };
     let streams_ended = AtomicBool::new(false);
     let all_ended = AtomicBool::new(false);
     let done = std::thread::scope(|scope| {
         let report = scope.spawn(|| progress.report(&stats_file, &|| all_ended.load(Ordering::SeqCst)));
         let failed = || report.is_finished();
         let lines = scope.spawn(|| {
-            source.faults.write_lines(output, stop, &|| streams_ended.load(Ordering::SeqCst));
+            source.faults.write_lines(stop, &|| streams_ended.load(Ordering::SeqCst), &|number| match witness {
+                Some(witness) => witness.say_line(output),
+                None => {
+                    output.info(&format!("line {number}"));
+                    Ok(())
+                }
+            })
         });
         let mut done = run.all(&work, &failed);
         if done.is_ok() {
@@ -94,9 +129,8 @@ pub fn sync(request: &Request<'_>, version: Version, output: &Output, stop: &Sto
         }
         streams_ended.store(true, Ordering::SeqCst);
         // No line may come after the one that says how it ended.
-        if lines.join().is_err() {
-            done = Err(anyhow!("the thread of the numbered lines died"));
-        }
+        let said = lines.join().unwrap_or_else(|_| Err(anyhow!("the thread of the numbered lines died")));
+        done = said.and(done);
         all_ended.store(true, Ordering::SeqCst);
         match report.join() {
             Ok(Ok(())) => done,
@@ -145,6 +179,7 @@ struct Run<'a> {
     destination: &'a Destination,
     state: State,
     progress: &'a Progress,
+    witness: Option<&'a Witness>,
     output: &'a Output,
     stop: &'a Stop,
 }
@@ -307,6 +342,9 @@ impl Run<'_> {
             let value = Some(&last.cells[at]).filter(|cell| **cell != Cell::Null);
             let value = value.map(|cell| (field, cell.to_json()));
             self.state.advance(&selection.namespace, &selection.name, value)?;
+            if let (Some(witness), Some(first)) = (self.witness, rows.first()) {
+                witness.batch(&first.cells[at].to_json(), &last.cells[at].to_json(), &self.state.text())?;
+            }
         }
         self.progress.add(rows.len() as u64, rows.iter().map(|row| row.size).sum());
         Ok(())

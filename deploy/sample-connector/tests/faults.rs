@@ -191,6 +191,78 @@ fn a_sync_that_fails_once_fails_no_more() {
 }
 
 #[test]
+fn half_a_state_is_in_the_file_for_a_moment() {
+    let place = Place::with_rows(200);
+    place.catalog("incremental", "id");
+    place.faults(json!({"half_state": true}));
+    let child = place.start_sync();
+    connector::wait_for("half a state", || {
+        let text = std::fs::read_to_string(place.path("config/state.json")).unwrap_or_default();
+        !text.is_empty() && serde_json::from_str::<serde_json::Value>(&text).is_err()
+    });
+    Ran::of(child).succeeded();
+    assert!(place.read("config/state.json").contains("\"id\":200"));
+}
+
+#[test]
+fn eaten_memory_is_kept_until_the_end() {
+    let place = Place::with_rows(10);
+    place.faults(json!({"eat_memory_mb": 64, "hang": true}));
+    let child = place.start("check --config source.json");
+    let status = format!("/proc/{}/status", child.id());
+    connector::wait_for("the memory to be taken", || {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let resident = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        resident.trim().trim_end_matches(" kB").parse::<u64>().is_ok_and(|kilobytes| kilobytes > 64 * 1024)
+    });
+    send(&child, Signal::TERM);
+    Ran::of(child);
+}
+
+#[test]
+fn a_witness_tells_of_all_runs_and_numbers_their_lines() {
+    let place = Place::with_rows(300);
+    place.catalog("incremental", "id");
+    let witness = json!({"folder": place.path("witness"), "key": "job-7"});
+    place.faults(json!({"witness": witness, "log_lines": 5, "fail_after_rows": 250}));
+    assert_eq!(place.sync().code(), Some(1));
+    place.faults(json!({"witness": witness, "log_lines": 5}));
+    let ran = place.sync().succeeded();
+    let entries: Vec<serde_json::Value> = place
+        .read("witness/job-7.witness")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let of = |event: &str| entries.iter().filter(|entry| entry["event"] == event).collect::<Vec<_>>();
+    assert!(entries.iter().zip(1..).all(|(entry, number)| entry["n"] == number), "{entries:#?}");
+    let batches: Vec<_> =
+        of("batch").iter().map(|entry| (entry["run"].clone(), entry["last"].clone())).collect();
+    assert_eq!(batches, [(json!(1), json!(100)), (json!(1), json!(200)), (json!(2), json!(300))]);
+    let starts = of("start");
+    assert_eq!((&starts[0]["state"], &starts[1]["state"]), (&json!(null), &of("batch")[1]["state"]));
+    assert_eq!(of("end").iter().map(|entry| entry["code"].clone()).collect::<Vec<_>>(), [json!(1), json!(0)]);
+    let said: Vec<u64> = of("line").iter().map(|entry| entry["line"].as_u64().unwrap()).collect();
+    assert_eq!(said, (1..=said.len() as u64).collect::<Vec<_>>());
+    let last = format!("line {}", said.len());
+    assert!(ran.messages().iter().any(|(_, text)| *text == last), "{}", ran.stdout);
+}
+
+#[test]
+fn a_second_run_beside_the_first_is_seen() {
+    let place = Place::with_rows(300);
+    place.catalog("incremental", "id");
+    let witness = json!({"folder": place.path("witness"), "key": "job-7"});
+    place.faults(json!({"witness": witness, "take_seconds": 30}));
+    let first = place.start_sync();
+    connector::wait_for("the first run", || place.path("witness/job-7.witness").exists());
+    let ran = place.sync();
+    assert!(ran.code() == Some(1) && ran.fatal().starts_with("OVERLAP"), "{}", ran.fatal());
+    assert!(place.read("witness/job-7.witness").contains("\"overlap\""));
+    send(&first, Signal::TERM);
+    Ran::of(first);
+}
+
+#[test]
 fn a_fault_that_does_not_exist_is_refused() {
     let place = Place::with_rows(10);
     place.faults(json!({"hangs": true}));

@@ -23,12 +23,15 @@ fn what_a_version_does_not_know_ends_with_1_and_not_a_byte() {
         ("sync --config missing.json --destination d.json --catalog c.json --no-save", "v0.2.1"),
         ("check --frob", "never"),
         ("discover --config missing.json --state s.json", "never"),
-        ("clear-destination --streams s.json --destination d.json", "never"),
-        ("discover --streams a.json --difference b.json", "never"),
+        ("clear-destination --streams s.json --destination d.json", "v0.3.0"),
+        ("clear-destination --streams s.json --destination d.json --state s.json --no-save", "v0.3.0"),
+        ("clear-destination --streams s.json --config d.json", "never"),
+        ("discover --streams a.json --difference b.json", "v0.3.0"),
+        ("discover --streams a.json --difference b.json --no-save", "v0.3.0"),
         ("frob", "never"),
         ("", "never"),
     ];
-    let versions = ["v0.1.0", "v0.2.0", "v0.2.1", "v0.3.17", "v0.3.18", "v0.7.3", "v0.8.2", "v0.9.4"];
+    let versions = ["v0.1.0", "v0.2.0", "v0.2.1", "v0.3.0", "v0.3.17", "v0.3.18", "v0.7.3", "v0.8.2", "v0.9.4"];
     let number =
         |version: &str| -> Vec<u32> { version[1..].split('.').map(|part| part.parse().unwrap()).collect() };
     for version in versions {

@@ -120,7 +120,7 @@ impl RedisBell {
         let (scheduled, active, done, data): (u64, u64, u64, u64) = redis::pipe()
             .zcard(format!("{queue}:scheduled"))
             .llen(format!("{queue}:active"))
-            .zcard(format!("{queue}:done"))
+            .scard(format!("{queue}:done"))
             .hlen(format!("{queue}:data"))
             .query_async(&mut self.connection.clone())
             .await?;
@@ -182,7 +182,12 @@ async fn ring_all(
 }
 
 async fn ring_one(mut connection: ConnectionManager, class: PlaceClass, ring: Ring) -> Result<(), BellError> {
-    let waiting: u64 = connection.zcard(format!("{}:scheduled", queue(class))).await?;
+    let (scheduled, active): (u64, u64) = redis::pipe()
+        .zcard(format!("{}:scheduled", queue(class)))
+        .llen(format!("{}:active", queue(class)))
+        .query_async(&mut connection)
+        .await?;
+    let waiting = scheduled + active;
     // A bell says "something is due". When many say so already, one more would only grow the queue, and apalis' fetch
     // breaks on very long ones.
     if waiting < WAITING as u64 {

@@ -22,8 +22,9 @@ pub use error::{ConfigError, Origin};
 pub use listen::Listen;
 pub use secret::{MASK, Secret};
 pub use sections::{
-    AdminConfig, DatabaseConfig, DeadlinesConfig, Launcher, LimitsConfig, LogConfig, LogFormat, RedisConfig, SecretsConfig,
-    ServerConfig, SignupConfig, SignupMode, WorkerConfig,
+    AdminConfig, DatabaseConfig, DeadlinesConfig, Launcher, LimitsConfig, LogConfig, LogFormat,
+    NotificationsConfig, RedisConfig, RetentionConfig, SecretsConfig, ServerConfig, SignupConfig, SignupMode,
+    VersionsConfig, WorkerConfig,
 };
 pub use values::{DEFAULT_TOML, Sources};
 
@@ -60,10 +61,16 @@ pub struct Config {
     pub admin: AdminConfig,
     /// The worker.
     pub worker: WorkerConfig,
+    /// Which versions of connectors are offered.
+    pub versions: VersionsConfig,
     /// How long a connector may run.
     pub deadlines: DeadlinesConfig,
     /// How many syncs run at once.
     pub limits: LimitsConfig,
+    /// Webhooks.
+    pub notifications: NotificationsConfig,
+    /// How long things are kept.
+    pub retention: RetentionConfig,
     /// The log of the service.
     pub log: LogConfig,
     shown: String,
@@ -94,8 +101,12 @@ impl Config {
         admin.validate(&values)?;
         let worker = WorkerConfig::read(&values)?;
         worker.validate(&values)?;
+        let versions = VersionsConfig::read(&values)?;
         let deadlines = DeadlinesConfig::read(&values)?;
         let limits = LimitsConfig::read(&values)?;
+        let notifications = NotificationsConfig::read(&values);
+        notifications.validate(&values)?;
+        let retention = RetentionConfig::read(&values)?;
         let log = LogConfig::read(&values)?;
         log.validate(&values)?;
         let shown = values.masked_toml();
@@ -110,8 +121,11 @@ impl Config {
             signup,
             admin,
             worker,
+            versions,
             deadlines,
             limits,
+            notifications,
+            retention,
             log,
             shown,
         })

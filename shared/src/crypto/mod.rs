@@ -5,6 +5,7 @@
 //!   [`KeyRing::open_config`] put tokens in their place, and take them back.
 //! - [`keyfile`] keeps the master key of a one-machine installation in its data folder.
 //! - [`password`] hashes the passwords of accounts, [`token`] makes and hashes session tokens.
+//! - [`signature`] signs notifications.
 //!
 //! Invariants: no error and no `Debug` of this module shows a secret or a key; sealed texts name the key (by id) that
 //! made them, so that keys can be changed; a sealed text opens only in the place it was made for.
@@ -18,6 +19,7 @@ mod keyring;
 pub mod password;
 mod random;
 mod rules;
+pub mod signature;
 pub mod token;
 mod url_secrets;
 
@@ -25,6 +27,7 @@ pub use config_secrets::{ConfigKind, SecretScope};
 pub use keyring::{KeyRing, SecretError};
 pub use random::random_bytes;
 pub use rules::SecretRules;
+pub use url_secrets::masked;
 
 /// Lower-case hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {

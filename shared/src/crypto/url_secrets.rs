@@ -10,6 +10,7 @@
 use std::ops::Range;
 
 use super::rules::is_secret_name;
+use crate::config::MASK;
 
 /// The places of the secret parts of a text, from left to right, not overlapping, none empty.
 pub(super) fn secret_parts(text: &str) -> Vec<Range<usize>> {
@@ -37,6 +38,19 @@ pub(super) fn secret_parts(text: &str) -> Vec<Range<usize>> {
     }
     parts.sort_by_key(|part| part.start);
     parts
+}
+
+/// A text with its secret parts masked: as a URL is shown that is no part of a config.
+pub fn masked(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut from = 0;
+    for part in secret_parts(text) {
+        shown.push_str(&text[from..part.start]);
+        shown.push_str(MASK);
+        from = part.end;
+    }
+    shown.push_str(&text[from..]);
+    shown
 }
 
 /// The password of the URL whose authority begins at `start`.
@@ -126,6 +140,15 @@ mod tests {
         assert_eq!(found("jdbc:postgresql://h/db?user=me&password=pw&ssl=true"), ["pw"]);
         assert_eq!(found("jdbc:sqlserver://h:1433;user=sa;password=Pw1!;encrypt=true"), ["Pw1!"]);
         assert_eq!(found("https://u:p@h/?token=t#part"), ["p", "t"]);
+    }
+
+    #[test]
+    fn a_masked_url_shows_no_secret() {
+        assert_eq!(
+            masked("https://u:p@h/x?a=b&token=t&c=d"),
+            "https://u:********@h/x?a=b&token=********&c=d"
+        );
+        assert_eq!(masked("https://h/x"), "https://h/x");
     }
 
     #[test]

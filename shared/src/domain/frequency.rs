@@ -3,26 +3,43 @@
 //! Accepted are 5 fields (minute first) or 7 (seconds first, year last) with names for months and days,
 //! and the older texts `N-minutes|hours|days|weeks|months|years`. The extensions `? L W #` of Quartz are refused:
 //! schedulers read them differently.
+//!
+//! Cron text names times of the local clock. Where that clock is changed:
+//! - a time that is passed over comes as if the clock had not been changed yet: `30 2 * * *` runs at 3:30 where the
+//!   clock goes from 2 to 3. If another slot comes at that moment too, they are one;
+//! - a time that comes twice counts once, the first time. Only what runs in each of the 24 hours runs through both,
+//!   so that `*/30 * * * *` comes every half hour of real time.
 
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc, offset::LocalResult};
 use chrono_tz::Tz;
 use croner::{
     Cron,
     parser::{CronParser, Seconds, Year},
 };
 
-/// Why a text is no frequency.
+/// Why there is no schedule, in words for the person who typed it.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0}")]
-pub struct FrequencyError(String);
+pub enum FrequencyError {
+    /// The text is no frequency.
+    #[error("{0}")]
+    Text(String),
+    /// There is no such time zone.
+    #[error("'{0}' is no IANA time zone (such as Europe/Berlin)")]
+    Zone(String),
+}
+
+/// Longer than any change of a clock: the longest yet left out a whole day.
+const CHANGE: TimeDelta = TimeDelta::hours(25);
 
 /// A schedule: when a job runs next.
 #[derive(Clone, Debug)]
 pub struct Frequency {
     cron: Cron,
     zone: Tz,
+    /// Whether it runs in each of the 24 hours.
+    every_hour: bool,
 }
 
 impl Frequency {
@@ -33,25 +50,76 @@ impl Frequency {
     pub fn parse(text: &str, zone: Option<&str>) -> Result<Self, FrequencyError> {
         let zone = match zone {
             None | Some("") => Tz::UTC,
-            Some(name) => Tz::from_str(name).map_err(|_| {
-                FrequencyError(format!("'{name}' is no IANA time zone (such as Europe/Berlin)"))
-            })?,
+            Some(name) => Tz::from_str(name).map_err(|_| FrequencyError::Zone(name.to_owned()))?,
         };
         let cron = match interval(text)? {
             Some(cron) => cron,
             None => cron_text(text)?,
         };
-        let frequency = Self { cron, zone };
+        let every_hour = cron.pattern.hours.values().len() == 24;
+        let frequency = Self { cron, zone, every_hour };
         match frequency.next_after(DateTime::UNIX_EPOCH + chrono::TimeDelta::days(365 * 30)) {
             Some(_) => Ok(frequency),
-            None => Err(FrequencyError(format!("'{text}' never comes"))),
+            None => Err(FrequencyError::Text(format!("'{text}' never comes"))),
         }
     }
 
     /// The first time after `time` (exclusive) at which the job runs; none if there is none any more.
     pub fn next_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let local = time.with_timezone(&self.zone);
-        self.cron.find_next_occurrence(&local, false).ok().map(|t| t.with_timezone(&Utc))
+        // Near a change, times of the local clock do not come in their order: the search begins earlier and goes on
+        // longer by what the clock is changed.
+        let change = self.change_near(time);
+        let mut label = self.local(time).checked_sub_signed(change)?;
+        let mut best: Option<DateTime<Utc>> = None;
+        while let Ok(slot) = self.cron.find_next_occurrence(&label, false) {
+            if best.is_some_and(|best| slot > self.local(best) + change) {
+                break;
+            }
+            let first = self.moments(slot).into_iter().flatten().filter(|moment| *moment > time).min();
+            best = best.into_iter().chain(first).min();
+            if change.is_zero() && best.is_some_and(|best| self.local(best) == slot) {
+                break;
+            }
+            label = slot;
+        }
+        best
+    }
+
+    /// The next `number` times after `time`, fewer if there are no more.
+    pub fn next_times(&self, time: DateTime<Utc>, number: usize) -> Vec<DateTime<Utc>> {
+        std::iter::successors(self.next_after(time), |last| self.next_after(*last)).take(number).collect()
+    }
+
+    fn local(&self, time: DateTime<Utc>) -> NaiveDateTime {
+        time.with_timezone(&self.zone).naive_local()
+    }
+
+    /// By how much the clock is changed near `time`; zero almost always.
+    fn change_near(&self, time: DateTime<Utc>) -> TimeDelta {
+        let seconds = |time: Option<DateTime<Utc>>| {
+            time.map(|time| self.zone.offset_from_utc_datetime(&time.naive_utc()).fix().local_minus_utc())
+        };
+        let around =
+            [time.checked_sub_signed(CHANGE), Some(time), time.checked_add_signed(CHANGE)].map(seconds);
+        let offsets = around.iter().flatten();
+        let change = offsets.clone().max().zip(offsets.min()).map_or(0, |(most, least)| most - least);
+        TimeDelta::seconds(i64::from(change))
+    }
+
+    /// The moments at which a time of the local clock counts: one, or two of a time that comes twice.
+    fn moments(&self, slot: NaiveDateTime) -> [Option<DateTime<Utc>>; 2] {
+        let utc = |moment: DateTime<Tz>| moment.with_timezone(&Utc);
+        match self.zone.from_local_datetime(&slot) {
+            LocalResult::Single(moment) => [Some(utc(moment)), None],
+            LocalResult::Ambiguous(first, second) => [Some(utc(first)), self.every_hour.then(|| utc(second))],
+            LocalResult::None => {
+                // Passed over: it comes as if the clock had not been changed yet.
+                let before = slot
+                    .checked_sub_signed(CHANGE)
+                    .and_then(|before| self.zone.from_local_datetime(&before).latest());
+                [before.map(|before| utc(before + CHANGE)), None]
+            }
+        }
     }
 }
 
@@ -61,10 +129,10 @@ const HELP: &str = "a frequency is cron text with 5 fields (minute hour day mont
 fn cron_text(text: &str) -> Result<Cron, FrequencyError> {
     let fields = text.split_whitespace().count();
     if fields != 5 && fields != 7 {
-        return Err(FrequencyError(format!("'{text}' has {fields} fields; {HELP}")));
+        return Err(FrequencyError::Text(format!("'{text}' has {fields} fields; {HELP}")));
     }
     if let Some(sign) = quartz_sign(text) {
-        return Err(FrequencyError(format!("'{sign}' in '{text}' is not understood; {HELP}")));
+        return Err(FrequencyError::Text(format!("'{sign}' in '{text}' is not understood; {HELP}")));
     }
     let (seconds, year) = if fields == 5 {
         (Seconds::Disallowed, Year::Disallowed)
@@ -76,7 +144,7 @@ fn cron_text(text: &str) -> Result<Cron, FrequencyError> {
         .year(year)
         .build()
         .parse(text)
-        .map_err(|e| FrequencyError(format!("'{text}' is no cron text ({e}); {HELP}")))
+        .map_err(|e| FrequencyError::Text(format!("'{text}' is no cron text ({e}); {HELP}")))
 }
 
 /// The first sign of Quartz' extensions. `L` and `W` stand in names too (JUL, WED), so names are taken out first.
@@ -99,7 +167,7 @@ fn interval(text: &str) -> Result<Option<Cron>, FrequencyError> {
     {
         return Ok(None);
     }
-    let bad = |why: &str| FrequencyError(format!("'{text}': {why}; {HELP}"));
+    let bad = |why: &str| FrequencyError::Text(format!("'{text}': {why}; {HELP}"));
     let n: u32 = number.parse().map_err(|_| bad("the number is too large"))?;
     let cron = match (unit, n) {
         (_, 0) => return Err(bad("the number must be at least 1")),
@@ -125,73 +193,4 @@ fn interval(text: &str) -> Result<Option<Cron>, FrequencyError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(text: &str) -> DateTime<Utc> {
-        DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc)
-    }
-
-    fn next(frequency: &str, zone: Option<&str>, after: &str) -> String {
-        let frequency = Frequency::parse(frequency, zone).unwrap();
-        frequency.next_after(at(after)).unwrap().to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
-    }
-
-    #[test]
-    fn five_and_seven_fields_names_and_old_texts_are_understood() {
-        let start = "2026-01-01T00:00:30Z";
-        assert_eq!(next("*/5 * * * *", None, start), "2026-01-01T00:05:00Z");
-        assert_eq!(next("0 6 * JUL WED", None, start), "2026-07-01T06:00:00Z");
-        assert_eq!(next("15 30 6 * * * 2027", None, start), "2027-01-01T06:30:15Z");
-        assert_eq!(next("0 0 * * 7", None, start), "2026-01-04T00:00:00Z");
-        assert_eq!(next("10-minutes", None, start), "2026-01-01T00:10:00Z");
-        assert_eq!(next("120-minutes", None, start), "2026-01-01T02:00:00Z");
-        assert_eq!(next("1-weeks", None, start), "2026-01-04T00:00:00Z");
-        assert_eq!(next("1-years", None, start), "2027-01-01T00:00:00Z");
-    }
-
-    #[test]
-    fn a_time_zone_moves_the_slots() {
-        assert_eq!(next("0 6 * * *", Some("Europe/Berlin"), "2026-07-01T00:00:00Z"), "2026-07-01T04:00:00Z");
-        assert_eq!(next("0 6 * * *", Some("Europe/Berlin"), "2026-01-01T00:00:00Z"), "2026-01-01T05:00:00Z");
-    }
-
-    #[test]
-    fn the_next_time_is_later_than_the_given_one() {
-        assert_eq!(next("* * * * *", None, "2026-01-01T00:00:00Z"), "2026-01-01T00:01:00Z");
-    }
-
-    #[test]
-    fn anything_else_is_refused_with_words() {
-        for bad in [
-            "",
-            " ",
-            "hourly",
-            "@daily",
-            "* * * *",
-            "* * * * * *",
-            "61 * * * *",
-            "0 0 ? * *",
-            "0 0 L * *",
-            "0 0 15W * *",
-            "0 0 * * 5#2",
-            "0-minutes",
-            "90-minutes",
-            "x-minutes",
-            "-1-minutes",
-            "5-fortnights",
-            "99999999999-days",
-            "0 0 30 2 *",
-            "0 0 0 1 1 * 1999",
-        ] {
-            let error = Frequency::parse(bad, None).expect_err(bad).to_string();
-            assert!(
-                error.contains("frequency is cron text") || error.contains("never comes"),
-                "{bad}: {error}"
-            );
-        }
-        assert!(
-            Frequency::parse("* * * * *", Some("Mars/Base")).unwrap_err().to_string().contains("Mars/Base")
-        );
-    }
-}
+mod tests;

@@ -5,7 +5,8 @@
 //! - `epoch` grows by one at each change of ownership and never otherwise, and an event of an owner counts
 //!   only under the epoch it was given;
 //! - `attempt` grows by one at each claim, since each claim starts the connector anew;
-//! - a wish to cancel, once made, stays.
+//! - a wish to cancel, once made, stays;
+//! - a task that waits is claimed only after the end of the task before it has promoted it.
 //!
 //! To add an event: add it to [`Event`], decide it in [`decide`] for each status, and extend the model test.
 
@@ -45,6 +46,10 @@ pub enum Event {
     OwnerLost { epoch: i64 },
     /// Nobody can run it.
     Unschedulable,
+    /// The task that it waits for has ended as it must: it is due.
+    Promoted,
+    /// The task that it waits for has ended otherwise: it never runs.
+    Abandoned,
 }
 
 /// Why an event changes nothing.
@@ -102,6 +107,14 @@ pub fn decide(task: &TaskView, event: Event) -> Result<TaskView, Refusal> {
             Queued => Ok(end(Failed)),
             _ => Err(Refusal::NotNow),
         },
+        Event::Promoted => match task.status {
+            Waiting => Ok(TaskView { status: Queued, ..*task }),
+            _ => Err(Refusal::NotNow),
+        },
+        Event::Abandoned => match task.status {
+            Waiting => Ok(end(Cancelled)),
+            _ => Err(Refusal::NotNow),
+        },
     }
 }
 
@@ -151,6 +164,21 @@ mod tests {
         assert_eq!(decide(&second, Event::CleanEnd { epoch: 1 }), Err(Refusal::Fenced));
     }
 
+    #[test]
+    fn a_waiting_task_is_claimed_only_once_it_is_promoted() {
+        let waiting = TaskView { status: TaskStatus::Waiting, ..queued() };
+        let claim = Event::Claim { worker: Uuid::nil() };
+        assert_eq!(decide(&waiting, claim), Err(Refusal::NotNow));
+        let promoted = decide(&waiting, Event::Promoted).unwrap();
+        assert_eq!(promoted, queued());
+        assert_eq!(decide(&promoted, Event::Promoted), Err(Refusal::NotNow), "twice is once");
+        assert_eq!(decide(&promoted, Event::Abandoned), Err(Refusal::NotNow));
+        assert_eq!(decide(&promoted, claim).unwrap().status, TaskStatus::Running);
+        assert_eq!(decide(&waiting, Event::Abandoned).unwrap().status, TaskStatus::Cancelled);
+        assert_eq!(decide(&waiting, Event::CancelWish).unwrap().status, TaskStatus::Cancelled);
+        assert_eq!(decide(&waiting, Event::Unschedulable), Err(Refusal::NotNow));
+    }
+
     fn any_event() -> impl Strategy<Value = Event> {
         let epoch = 0..6i64;
         let class = proptest::sample::select(FailureClass::ALL);
@@ -166,14 +194,22 @@ mod tests {
             epoch.clone().prop_map(|epoch| Event::Interrupted { epoch }),
             epoch.prop_map(|epoch| Event::OwnerLost { epoch }),
             Just(Event::Unschedulable),
+            Just(Event::Promoted),
+            Just(Event::Abandoned),
         ]
     }
 
     proptest! {
         /// Random events, doubled, late and reordered as they come.
         #[test]
-        fn no_sequence_of_events_breaks_an_invariant(events in proptest::collection::vec(any_event(), 0..40)) {
+        fn no_sequence_of_events_breaks_an_invariant(
+            waits in any::<bool>(),
+            events in proptest::collection::vec(any_event(), 0..40),
+        ) {
             let mut task = queued();
+            if waits {
+                task.status = TaskStatus::Waiting;
+            }
             for event in events {
                 let before = task;
                 match decide(&before, event) {
@@ -184,6 +220,11 @@ mod tests {
                         prop_assert_eq!(after.attempt > before.attempt, matches!(event, Event::Claim { .. }));
                         prop_assert!(after.cancel_requested || !before.cancel_requested, "a wish was lost");
                         prop_assert_eq!(after.owner.is_some(), after.status == TaskStatus::Running);
+                        prop_assert!(after.status != TaskStatus::Waiting, "nothing begins to wait");
+                        if before.status == TaskStatus::Waiting {
+                            prop_assert_eq!(after.status == TaskStatus::Queued, event == Event::Promoted);
+                            prop_assert_eq!(after.attempt, before.attempt);
+                        }
                         task = after;
                     }
                 }

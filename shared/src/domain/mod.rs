@@ -1,9 +1,13 @@
 //! The domain: types and decisions without IO. Nothing here may use the database, tokio or the clock.
 
+pub mod address;
 pub mod frequency;
 pub mod machine;
+pub mod missed;
 pub mod project;
 pub mod settings;
 pub mod slot;
+pub mod state;
 pub mod task;
 pub mod version;
+pub mod webhook;

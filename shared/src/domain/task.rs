@@ -13,8 +13,8 @@ pub type TaskId = Uuid;
 #[derive(Debug, thiserror::Error)]
 #[error("'{text}' is no {what}")]
 pub struct UnknownWord {
-    what: &'static str,
-    text: String,
+    pub(super) what: &'static str,
+    pub(super) text: String,
 }
 
 macro_rules! words {
@@ -65,17 +65,23 @@ macro_rules! words {
     };
 }
 
+pub(super) use words;
+
 words! {
     /// What a task runs.
     TaskKind("kind of task") {
         /// Moves data from a job's source to its destination.
         Sync = "sync",
+        /// Removes a job's streams from its destination, and from its state.
+        Clear = "clear",
         /// Lists the streams of a source.
         Discover = "discover",
         /// Tests a source or a destination.
         Check = "check",
         /// Reads the form (JSON schema) of a source or a destination.
         Spec = "spec",
+        /// Tells which streams of two catalogs differ.
+        Difference = "difference",
     }
 }
 
@@ -83,8 +89,8 @@ impl TaskKind {
     /// The class of places that a task of this kind takes on a worker.
     pub const fn class(self) -> PlaceClass {
         match self {
-            Self::Sync => PlaceClass::Sync,
-            Self::Discover | Self::Check | Self::Spec => PlaceClass::Interactive,
+            Self::Sync | Self::Clear => PlaceClass::Sync,
+            Self::Discover | Self::Check | Self::Spec | Self::Difference => PlaceClass::Interactive,
         }
     }
 }
@@ -123,6 +129,26 @@ impl TaskStatus {
     /// Whether nothing can change any more.
     pub const fn is_end(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Skipped)
+    }
+}
+
+words! {
+    /// Which end of the task before it lets a waiting task go on. Another end cancels it.
+    AfterCondition("condition of a waiting task") {
+        /// However it ends.
+        Any = "any",
+        /// Only if it succeeds.
+        Succeeded = "succeeded",
+    }
+}
+
+impl AfterCondition {
+    /// Whether a task that waits for this may go on after an end of this status.
+    pub const fn is_met_by(self, end: TaskStatus) -> bool {
+        match self {
+            Self::Any => end.is_end(),
+            Self::Succeeded => matches!(end, TaskStatus::Succeeded),
+        }
     }
 }
 
@@ -191,5 +217,14 @@ mod tests {
     fn only_the_last_four_are_ends() {
         let ends: Vec<_> = TaskStatus::ALL.iter().filter(|s| s.is_end()).map(|s| s.as_str()).collect();
         assert_eq!(ends, ["succeeded", "failed", "cancelled", "skipped"]);
+    }
+
+    #[test]
+    fn a_condition_is_met_by_ends_alone() {
+        for status in TaskStatus::ALL {
+            assert_eq!(AfterCondition::Any.is_met_by(*status), status.is_end(), "{status}");
+            let succeeded = *status == TaskStatus::Succeeded;
+            assert_eq!(AfterCondition::Succeeded.is_met_by(*status), succeeded, "{status}");
+        }
     }
 }

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// The first version with `--no-save`, which every run needs. Older connectors are refused.
 pub const OLDEST_SUPPORTED: ConnectorVersion = ConnectorVersion::new(0, 2, 1);
 
+/// The first version that can clear a destination and tell the difference of two catalogs.
+pub const CLEARS_SINCE: ConnectorVersion = ConnectorVersion::new(0, 3, 0);
+
 /// The version of a connector, ordered as numbers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -8,7 +8,7 @@
 
 mod redis;
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -23,6 +23,7 @@ const BEHIND: usize = 4096;
 /// What happened to a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
+    /// For a notification: the id of its delivery.
     pub task: TaskId,
     pub project: ProjectId,
     pub job: Option<i64>,
@@ -40,6 +41,8 @@ pub enum What {
     CancelWish,
     /// It wrote statistics or log lines.
     Progress,
+    /// No task, but a notification that is to be delivered now.
+    Notification,
 }
 
 /// A handle on the event bus. Cheap to clone.
@@ -47,12 +50,14 @@ pub enum What {
 pub struct Events {
     local: broadcast::Sender<Event>,
     outward: Option<mpsc::Sender<Event>>,
+    /// How often events of other processes may have been missed.
+    gaps: watch::Sender<u64>,
 }
 
 impl Events {
     /// Events within this process only.
     pub fn in_process() -> Self {
-        Self { local: broadcast::channel(BEHIND).0, outward: None }
+        Self { local: broadcast::channel(BEHIND).0, outward: None, gaps: watch::Sender::new(0) }
     }
 
     /// Events through Redis. Returns at once; the connection is made, and made again, in the background until
@@ -62,8 +67,9 @@ impl Events {
         let (outward, queue) = mpsc::channel(BEHIND);
         let me = Uuid::now_v7();
         tokio::spawn(redis::publish(client.clone(), me, queue, shutdown.clone()));
-        tokio::spawn(redis::listen(client, me, local.clone(), shutdown.clone()));
-        Self { local, outward: Some(outward) }
+        let gaps = watch::Sender::new(0);
+        tokio::spawn(redis::listen(client, me, local.clone(), gaps.clone(), shutdown.clone()));
+        Self { local, outward: Some(outward), gaps }
     }
 
     /// Tells all listeners. Never waits and never fails: when the way out is full the event is dropped.
@@ -79,14 +85,21 @@ impl Events {
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
         self.local.subscribe()
     }
+
+    /// Changes each time when events of other processes may have been missed, because the connection was lost and is
+    /// there again.
+    pub fn gaps(&self) -> watch::Receiver<u64> {
+        self.gaps.subscribe()
+    }
 }
 
-/// Text for the wire: `created`, `cancel_wish`, `progress`, or a status word.
+/// Text for the wire: `created`, `cancel_wish`, `progress`, `notification`, or a status word.
 fn word(what: What) -> &'static str {
     match what {
         What::Created => "created",
         What::CancelWish => "cancel_wish",
         What::Progress => "progress",
+        What::Notification => "notification",
         What::Status(status) => status.as_str(),
     }
 }
@@ -96,6 +109,7 @@ fn read_word(text: &str) -> Option<What> {
         "created" => Some(What::Created),
         "cancel_wish" => Some(What::CancelWish),
         "progress" => Some(What::Progress),
+        "notification" => Some(What::Notification),
         other => other.parse().ok().map(What::Status),
     }
 }
@@ -106,7 +120,7 @@ mod tests {
 
     #[test]
     fn every_event_survives_the_wire() {
-        let mut all = vec![What::Created, What::CancelWish, What::Progress];
+        let mut all = vec![What::Created, What::CancelWish, What::Progress, What::Notification];
         all.extend(TaskStatus::ALL.iter().map(|status| What::Status(*status)));
         for what in all {
             assert_eq!(read_word(word(what)), Some(what));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use redis::{AsyncCommands, Client, aio::ConnectionManager};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -55,10 +55,17 @@ pub(super) async fn listen(
     client: Client,
     me: Uuid,
     local: broadcast::Sender<Event>,
+    gaps: watch::Sender<u64>,
     shutdown: CancellationToken,
 ) {
+    let mut first = true;
     loop {
-        let lost = shutdown.run_until_cancelled(listen_once(&client, me, &local)).await;
+        let listening = || {
+            if !std::mem::take(&mut first) {
+                gaps.send_modify(|number| *number += 1);
+            }
+        };
+        let lost = shutdown.run_until_cancelled(listen_once(&client, me, &local, listening)).await;
         let Some(lost) = lost else { return };
         if let Err(error) = lost {
             tracing::warn!(%error, "events: the connection to Redis is lost, connecting again");
@@ -69,9 +76,16 @@ pub(super) async fn listen(
     }
 }
 
-async fn listen_once(client: &Client, me: Uuid, local: &broadcast::Sender<Event>) -> redis::RedisResult<()> {
+/// Listens until the connection is lost; `listening` is called once it is there.
+async fn listen_once(
+    client: &Client,
+    me: Uuid,
+    local: &broadcast::Sender<Event>,
+    listening: impl FnOnce(),
+) -> redis::RedisResult<()> {
     let mut connection = client.get_async_pubsub().await?;
     connection.subscribe(CHANNEL).await?;
+    listening();
     let mut messages = connection.into_on_message();
     while let Some(message) = messages.next().await {
         let Ok(wire) = serde_json::from_slice::<Wire>(message.get_payload_bytes()) else { continue };

@@ -1,7 +1,7 @@
 //! Accounts, sessions and projects.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 
 use super::{
     ProjectStore, Store, StoreError,
@@ -36,6 +36,19 @@ pub struct NewUser {
     pub email: String,
     pub password_hash: String,
     pub is_admin: bool,
+}
+
+/// What changes of an account; none: it stays.
+#[derive(Clone, Default)]
+pub struct UserChange {
+    pub username: Option<String>,
+    pub email: Option<String>,
+    /// A PHC hash.
+    pub password_hash: Option<String>,
+}
+
+fn user_missing(id: i64) -> StoreError {
+    StoreError::NotFound(format!("user {id}"))
 }
 
 impl Store {
@@ -92,6 +105,63 @@ impl Store {
         }
     }
 
+    /// Changes what is given of an account. Another password ends every session of it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::AccountTaken`] when the name or the address is taken.
+    pub async fn update_user(&self, id: i64, change: UserChange) -> Result<User, StoreError> {
+        let tx = self.begin().await?;
+        let Some(current) = user::Entity::find_by_id(id).one(&tx).await? else { return Err(user_missing(id)) };
+        let username = change.username.unwrap_or(current.username);
+        let email = change.email.unwrap_or(current.email);
+        let others = || user::Entity::find().filter(user::Column::Id.ne(id));
+        if others().filter(user::Column::Username.eq(&username)).count(&tx).await? > 0 {
+            return Err(StoreError::AccountTaken { field: "username", value: username });
+        }
+        if others().filter(user::Column::Email.eq(&email)).count(&tx).await? > 0 {
+            return Err(StoreError::AccountTaken { field: "email", value: email });
+        }
+        let mut row = user::ActiveModel {
+            id: Set(id),
+            username: Set(username.clone()),
+            email: Set(email),
+            ..Default::default()
+        };
+        if let Some(hash) = change.password_hash {
+            row.password_hash = Set(hash);
+            session::Entity::delete_many().filter(session::Column::UserId.eq(id)).exec(&tx).await?;
+        }
+        let row = user::Entity::update(row).exec(&tx).await.map_err(|error| {
+            // Another request was faster than the look above.
+            match StoreError::is_unique_violation(&error) {
+                true => StoreError::AccountTaken { field: "username", value: username },
+                false => error.into(),
+            }
+        })?;
+        tx.commit().await?;
+        Ok(row.into())
+    }
+
+    /// Deletes an account and ends its sessions. What it made stays. Answers its name.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::LastAdmin`] when nobody could manage accounts any more.
+    pub async fn delete_user(&self, id: i64) -> Result<String, StoreError> {
+        let tx = self.begin().await?;
+        // All administrators are locked, in one order: two of them cannot delete each other at the same time.
+        let sql = format!("SELECT id FROM users WHERE is_admin ORDER BY id {}", self.for_update());
+        let admins = tx.query_all_raw(self.sql(&sql, [])).await?;
+        let admins = admins.iter().map(|row| row.try_get("", "id")).collect::<Result<Vec<i64>, _>>()?;
+        let Some(row) = user::Entity::find_by_id(id).one(&tx).await? else { return Err(user_missing(id)) };
+        if admins == [id] {
+            return Err(StoreError::LastAdmin(row.username));
+        }
+        session::Entity::delete_many().filter(session::Column::UserId.eq(id)).exec(&tx).await?;
+        user::Entity::delete_by_id(id).exec(&tx).await?;
+        tx.commit().await?;
+        Ok(row.username)
+    }
+
     /// The account of this name and the hash of its password.
     pub async fn user_by_name(&self, username: &str) -> Result<Option<(User, String)>, StoreError> {
         let row = user::Entity::find().filter(user::Column::Username.eq(username)).one(&self.db).await?;
@@ -140,14 +210,19 @@ impl Store {
 
     /// The account whose session this token opens, unless it has expired.
     pub async fn session_user(&self, token: &str) -> Result<Option<User>, StoreError> {
-        let Some(session) = session::Entity::find_by_id(hash_token(token))
-            .filter(session::Column::ExpiresAt.gt(self.now()))
-            .one(&self.db)
-            .await?
-        else {
-            return Ok(None);
-        };
-        Ok(user::Entity::find_by_id(session.user_id).one(&self.db).await?.map(User::from))
+        // One query: every request asks this.
+        let sql = "SELECT u.id, u.username, u.email, u.is_admin FROM sessions s JOIN users u ON u.id = s.user_id \
+                   WHERE s.token_hash = $1 AND s.expires_at > $2";
+        let row = self.db.query_one_raw(self.sql(sql, [hash_token(token).into(), self.now().into()])).await?;
+        row.map(|row| {
+            Ok(User {
+                id: row.try_get("", "id")?,
+                username: row.try_get("", "username")?,
+                email: row.try_get("", "email")?,
+                is_admin: row.try_get("", "is_admin")?,
+            })
+        })
+        .transpose()
     }
 
     /// Ends a session. Unknown tokens are no error: the session is gone either way.

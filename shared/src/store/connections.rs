@@ -4,15 +4,18 @@
 //! again at rest, bound to the row. A read shows tokens, never a secret; only [`Store::open_config`] makes plain text
 //! of it, for the input of a task.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value as Db};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{ProjectStore, Store, StoreError, specs, time};
+use super::{ProjectStore, Store, StoreError, lists, specs, time};
 use crate::{
-    crypto::{ConfigKind, SecretRules, SecretScope, token::hash_token},
+    crypto::{ConfigKind, SecretError, SecretRules, SecretScope, token::hash_token},
     domain::{project::ProjectId, slot::replication_slot},
+    json::parse_json,
 };
 
 /// Which side of a job.
@@ -68,6 +71,8 @@ pub struct Connection {
     pub connector_type: String,
     pub version: String,
     pub config: Value,
+    /// False when the row's config is damaged: it is shown as an empty one, and nothing can run with it.
+    pub is_readable: bool,
     /// Grows with each change; the ETag.
     pub revision: i64,
     pub created_at: DateTime<Utc>,
@@ -144,19 +149,32 @@ impl Store {
         side: Side,
         row: ConnectionRow,
     ) -> Result<Connection, StoreError> {
-        let text = self.keys.open_text(&aad(side, project, row.seal_id), &row.config)?;
+        // One damaged row must not hide all others, nor stand in the way of its own end.
+        let config = match self.config_of(&aad(side, project, row.seal_id), &row.config) {
+            Ok(config) => Some(config),
+            Err(error @ (StoreError::Corrupt(_) | StoreError::Secret(SecretError::Rest))) => {
+                tracing::error!(side = side.name(), id = row.id, %error, "a config cannot be read; it is shown empty");
+                None
+            }
+            Err(error) => return Err(error),
+        };
         Ok(Connection {
             id: row.id,
             name: row.name,
             connector_type: row.connector_type,
             version: row.version,
-            config: serde_json::from_str(&text)?,
+            is_readable: config.is_some(),
+            config: config.unwrap_or_else(|| Value::Object(Map::new())),
             revision: row.revision,
             created_at: time::utc(row.created_at),
             updated_at: time::utc(row.updated_at),
             created_by: row.created_by,
             updated_by: row.updated_by,
         })
+    }
+
+    fn config_of(&self, aad: &str, sealed: &str) -> Result<Value, StoreError> {
+        Ok(parse_json(self.keys.open_text(aad, sealed)?)?)
     }
 
     /// Replaces the secrets of `config` by tokens, by what the connector's spec says if it was read before.
@@ -178,7 +196,8 @@ impl Store {
             }
             Side::Destination => specs::read_destination(db, &input.connector_type, &input.version).await?,
         };
-        let spec = spec.map(|text| serde_json::from_str::<Value>(&text)).transpose()?;
+        // A spec that cannot be read marks nothing: names alone decide then.
+        let spec = spec.and_then(|text| parse_json(text).ok());
         let rules = SecretRules::from_spec(spec.as_ref());
         Ok(self.keys.seal_config(&side.scope(project), &input.config, &rules)?)
     }
@@ -271,7 +290,7 @@ impl Store {
             None => (Side::Source, key.connector_type.clone()),
             Some(destination) => (Side::Destination, destination.to_lowercase()),
         };
-        let rules = SecretRules::from_spec(Some(&serde_json::from_str(spec)?));
+        let rules = SecretRules::from_spec(Some(&parse_json(spec)?));
         let sql = format!(
             "SELECT id, project_id, seal_id, config FROM {} WHERE lower(type) = $1 AND version = $2",
             side.table()
@@ -283,12 +302,22 @@ impl Store {
         for row in rows {
             let project = ProjectId::new(row.project_id);
             let aad = aad(side, &project, row.seal_id);
-            let shown: Value = serde_json::from_str(&self.keys.open_text(&aad, &row.config)?)?;
-            let sealed = self.keys.seal_config(&side.scope(&project), &shown, &rules)?;
+            let sealed = self.config_of(&aad, &row.config).and_then(|shown| {
+                let sealed = self.keys.seal_config(&side.scope(&project), &shown, &rules)?;
+                Ok((shown, sealed))
+            });
+            let (shown, sealed) = match sealed {
+                Ok(both) => both,
+                Err(error) => {
+                    tracing::error!(side = side.name(), id = row.id, %error, "a config cannot be sealed again");
+                    continue;
+                }
+            };
             if sealed != shown {
                 let text = self.keys.seal_text(&aad, &serde_json::to_string(&sealed)?);
-                let sql = format!("UPDATE {} SET config = $1 WHERE id = $2", side.table());
-                let values: [Db; 2] = [text.into(), row.id.into()];
+                // Only if nobody has changed it since: another text is bound to another seal_id.
+                let sql = format!("UPDATE {} SET config = $1 WHERE id = $2 AND seal_id = $3", side.table());
+                let values: [Db; 3] = [text.into(), row.id.into(), row.seal_id.into()];
                 db.execute_raw(Statement::from_sql_and_values(self.backend(), sql, values)).await?;
             }
         }
@@ -317,6 +346,14 @@ pub struct Page {
     pub after: Option<(i64, i64)>,
 }
 
+/// Whose jobs are read.
+enum JobsOf {
+    /// Of all of the project.
+    All,
+    /// Of those with these ids.
+    These(Vec<i64>),
+}
+
 impl Page {
     pub(super) fn sql_limit(self) -> i64 {
         self.limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(i64::MAX)
@@ -324,25 +361,35 @@ impl Page {
 }
 
 impl ProjectStore {
-    /// All sources or destinations with the jobs that use them, newest-updated first.
+    /// Sources or destinations with the jobs that use them, newest-updated first; with `search`, those whose name holds
+    /// this text, without regard to case.
     pub async fn connections(
         &self,
         side: Side,
+        search: Option<&str>,
         page: Page,
     ) -> Result<Vec<(Connection, Vec<ConnectionJob>)>, StoreError> {
-        let mut sql = select(side, "($2 = 0 OR c.updated_at < $3 OR (c.updated_at = $3 AND c.id < $4))");
+        let mut sql = select(
+            side,
+            "($2 = 0 OR c.updated_at < $3 OR (c.updated_at = $3 AND c.id < $4)) \
+             AND ($6 = '' OR lower(c.name) LIKE $6 ESCAPE '\\')",
+        );
         sql.push_str(" ORDER BY c.updated_at DESC, c.id DESC LIMIT $5");
         let (updated, id) = page.after.unwrap_or_default();
-        let values: [Db; 5] = [
+        let values: [Db; 6] = [
             self.project.as_str().into(),
             i32::from(page.after.is_some()).into(),
             updated.into(),
             id.into(),
             page.sql_limit().into(),
+            lists::name_pattern(search).into(),
         ];
-        let statement = Statement::from_sql_and_values(self.store.backend(), sql, values);
-        let rows = ConnectionRow::find_by_statement(statement).all(&self.store.db).await?;
-        let mut jobs = self.jobs_by_connection(side, None).await?;
+        let rows = ConnectionRow::find_by_statement(self.store.sql(&sql, values)).all(&self.store.db).await?;
+        let of = match page.limit {
+            None => JobsOf::All,
+            Some(_) => JobsOf::These(rows.iter().map(|row| row.id).collect()),
+        };
+        let mut jobs = self.jobs_of(side, &of).await?;
         rows.into_iter()
             .map(|row| {
                 let jobs = jobs.remove(&row.id).unwrap_or_default();
@@ -362,12 +409,17 @@ impl ProjectStore {
             .ok_or_else(|| missing(side, id))
     }
 
-    /// The jobs that use a source or destination, by the id of that side.
-    pub async fn jobs_by_connection(
+    /// The jobs that use a source or destination.
+    pub async fn jobs_of_connection(&self, side: Side, id: i64) -> Result<Vec<ConnectionJob>, StoreError> {
+        Ok(self.jobs_of(side, &JobsOf::These(vec![id])).await?.remove(&id).unwrap_or_default())
+    }
+
+    /// The jobs that use sources or destinations, by the id of that side.
+    async fn jobs_of(
         &self,
         side: Side,
-        only: Option<i64>,
-    ) -> Result<std::collections::HashMap<i64, Vec<ConnectionJob>>, StoreError> {
+        of: &JobsOf,
+    ) -> Result<HashMap<i64, Vec<ConnectionJob>>, StoreError> {
         #[derive(FromQueryResult)]
         struct Row {
             side_id: i64,
@@ -384,8 +436,14 @@ impl ProjectStore {
             Side::Source => Side::Destination,
             Side::Destination => Side::Source,
         };
-        let condition =
-            if only.is_some() { format!("j.{} = $2", side.job_column()) } else { "$2 = 0".to_owned() };
+        let condition = match of {
+            JobsOf::All => "1 = 1".to_owned(),
+            JobsOf::These(ids) if ids.is_empty() => return Ok(HashMap::new()),
+            JobsOf::These(ids) => {
+                let ids = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+                format!("j.{} IN ({ids})", side.job_column())
+            }
+        };
         let sql = format!(
             "SELECT j.{} AS side_id, j.id, j.name, j.activate, j.last_run_time, j.last_run_state, j.last_run_type, \
              o.name AS other_name, o.type AS other_type FROM jobs j JOIN {} o ON o.id = j.{} \
@@ -394,10 +452,9 @@ impl ProjectStore {
             other.table(),
             other.job_column(),
         );
-        let values: [Db; 2] = [self.project.as_str().into(), only.unwrap_or(0).into()];
-        let statement = Statement::from_sql_and_values(self.store.backend(), sql, values);
+        let statement = self.store.sql(&sql, [self.project.as_str().into()]);
         let rows = Row::find_by_statement(statement).all(&self.store.db).await?;
-        let mut jobs: std::collections::HashMap<i64, Vec<ConnectionJob>> = std::collections::HashMap::new();
+        let mut jobs: HashMap<i64, Vec<ConnectionJob>> = HashMap::new();
         for row in rows {
             jobs.entry(row.side_id).or_default().push(ConnectionJob {
                 id: row.id,
@@ -445,7 +502,7 @@ impl ProjectStore {
     ) -> Result<Connection, StoreError> {
         let tx = self.store.begin().await?;
         let condition =
-            format!("c.id = $2 {}", self.store.for_update().replace("FOR UPDATE", "FOR UPDATE OF c"));
+            format!("c.id = $2 {}", self.store.for_update_of("c"));
         let current = self
             .store
             .connection_by(&tx, &self.project, side, &condition, id.into())
@@ -496,16 +553,24 @@ impl ProjectStore {
     /// Deletes a source or destination (softly: the row stays, its name is free again). Answers its name.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]; [`StoreError::InUse`] names the jobs that use it.
-    pub async fn delete_connection(&self, side: Side, id: i64, user: i64) -> Result<String, StoreError> {
+    /// [`StoreError::NotFound`]; [`StoreError::InUse`] names the jobs that use it; [`StoreError::Stale`] when `if_match` is
+    /// another revision.
+    pub async fn delete_connection(
+        &self,
+        side: Side,
+        id: i64,
+        if_match: Option<i64>,
+        user: i64,
+    ) -> Result<String, StoreError> {
         let tx = self.store.begin().await?;
         let condition =
-            format!("c.id = $2 {}", self.store.for_update().replace("FOR UPDATE", "FOR UPDATE OF c"));
+            format!("c.id = $2 {}", self.store.for_update_of("c"));
         let current = self
             .store
             .connection_by(&tx, &self.project, side, &condition, id.into())
             .await?
             .ok_or_else(|| missing(side, id))?;
+        check_revision(current.revision, if_match)?;
         let jobs = job_names(&tx, &self.store, side, id).await?;
         if !jobs.is_empty() {
             return Err(StoreError::InUse { what: side.name(), name: current.name, jobs });

@@ -2,9 +2,11 @@
 
 use sea_orm::{DbErr, SqlErr};
 
+use super::states::StateVersion;
 use crate::{
     crypto::SecretError,
     domain::task::{TaskId, UnknownWord},
+    json::JsonError,
 };
 
 /// Why the store did not do what it was asked.
@@ -19,6 +21,9 @@ pub enum StoreError {
     /// `username` or `email` is taken.
     #[error("{field} '{value}' is not unique")]
     AccountTaken { field: &'static str, value: String },
+    /// The account is the last that may manage accounts.
+    #[error("user '{0}' is the last administrator")]
+    LastAdmin(String),
     /// A source or destination cannot be deleted while jobs use it.
     #[error("{what} '{name}' is used by {} job{}: {}", jobs.len(), if jobs.len() == 1 { "" } else { "s" }, jobs.join(", "))]
     InUse { what: &'static str, name: String, jobs: Vec<String> },
@@ -28,12 +33,18 @@ pub enum StoreError {
     /// The job has an active task.
     #[error("a {kind} of job '{job}' is running: {task}")]
     JobBusy { kind: String, job: String, task: TaskId },
+    /// The job's connector is too old to clear a destination.
+    #[error("the destination of job '{job}' cannot be cleared: its source's {version} is older than v0.3.0")]
+    CannotClear { job: String, version: String },
     /// There is nothing to cancel.
     #[error("{0}")]
     NothingToCancel(String),
     /// `If-Match` names another revision.
     #[error("it was changed in the meantime (revision {current}); read it again")]
     Stale { current: i64 },
+    /// `If-Match` names another version of a job's state.
+    #[error("the state was changed in the meantime (version {current}); read it again")]
+    StateMoved { current: StateVersion },
     /// A field of the request is wrong.
     #[error("{field}: {reason}")]
     Invalid { field: String, reason: String },
@@ -56,7 +67,8 @@ impl StoreError {
         Self::Invalid { field: field.into(), reason: reason.into() }
     }
 
-    /// Whether the database could not be reached, or had no connection free: worth trying again.
+    /// Whether the database could not be reached, had no connection free, or let another transaction go first: worth trying
+    /// again.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
             || matches!(self, Self::Database(e) if lost_connection(e))
@@ -78,7 +90,12 @@ fn lost_connection(error: &DbErr) -> bool {
     match error.as_ref() {
         Error::Io(_) | Error::PoolTimedOut | Error::PoolClosed | Error::Tls(_) => true,
         // 57P: the server is shutting down or starting up; 08: the connection broke.
-        Error::Database(e) => e.code().is_some_and(|c| c.starts_with("57P") || c.starts_with("08")),
+        // 40001 and 40P01: another transaction was in the way; 5 and 6 (and their extended forms): SQLite's file was busy.
+        Error::Database(e) => e.code().is_some_and(|code| {
+            code.starts_with("57P")
+                || code.starts_with("08")
+                || ["40001", "40P01", "5", "6", "261", "262", "517", "773"].contains(&code.as_ref())
+        }),
         _ => false,
     }
 }
@@ -91,6 +108,12 @@ impl From<DbErr> for StoreError {
 
 impl From<UnknownWord> for StoreError {
     fn from(error: UnknownWord) -> Self {
+        Self::Corrupt(error.to_string())
+    }
+}
+
+impl From<JsonError> for StoreError {
+    fn from(error: JsonError) -> Self {
         Self::Corrupt(error.to_string())
     }
 }

@@ -10,10 +10,14 @@ use super::{
     connections::{
         Connection, ConnectionInput, ConnectionRow, Page, Side, check_revision, missing, name_taken,
     },
-    tasks::{Ended, cancel},
+    lists,
+    tasks::{
+        Ended, cancel,
+        clear::{Cleared, can_clear, open_clear},
+    },
     time,
 };
-use crate::domain::{frequency::Frequency, settings::AdvancedSettings};
+use crate::domain::{frequency::{Frequency, FrequencyError}, settings::AdvancedSettings};
 
 /// A job as it is shown.
 #[derive(Clone, Debug)]
@@ -74,10 +78,12 @@ pub struct JobInput {
 }
 
 /// Which jobs a list shows.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct JobFilter {
     pub source_id: Option<i64>,
     pub destination_id: Option<i64>,
+    /// Only those whose name holds this text, without regard to case.
+    pub search: Option<String>,
 }
 
 #[derive(FromQueryResult)]
@@ -171,27 +177,10 @@ impl ProjectStore {
     }
 
     /// The jobs, newest-updated first.
-    pub async fn jobs(&self, filter: JobFilter, page: Page) -> Result<Vec<Job>, StoreError> {
-        let mut sql = select(
-            "($2 = 0 OR j.source_id = $2) AND ($3 = 0 OR j.destination_id = $3) \
-             AND ($4 = 0 OR j.updated_at < $5 OR (j.updated_at = $5 AND j.id < $6))",
-        );
-        sql.push_str(" ORDER BY j.updated_at DESC, j.id DESC LIMIT $7");
-        let (updated, id) = page.after.unwrap_or_default();
-        let values: [Db; 7] = [
-            self.project.as_str().into(),
-            filter.source_id.unwrap_or(0).into(),
-            filter.destination_id.unwrap_or(0).into(),
-            i32::from(page.after.is_some()).into(),
-            updated.into(),
-            id.into(),
-            page.sql_limit().into(),
-        ];
-        let rows = self
-            .store
-            .db
-            .query_all_raw(Statement::from_sql_and_values(self.store.backend(), sql, values))
-            .await?;
+    pub async fn jobs(&self, filter: &JobFilter, page: Page) -> Result<Vec<Job>, StoreError> {
+        let sql = select(lists::WANTED_JOBS);
+        let values = lists::wanted_jobs(&self.project, filter, page);
+        let rows = self.store.db.query_all_raw(self.store.sql(&sql, values)).await?;
         rows.iter().map(|row| self.job_of(row)).collect()
     }
 
@@ -216,8 +205,8 @@ impl ProjectStore {
     }
 
     async fn job_locked(&self, tx: &DatabaseTransaction, id: i64) -> Result<Job, StoreError> {
-        let lock = if self.store.for_update().is_empty() { "" } else { "FOR UPDATE OF j" };
-        self.job_by(tx, id, lock).await?.ok_or_else(|| job_missing(id))
+        let lock = self.store.for_update_of("j");
+        self.job_by(tx, id, &lock).await?.ok_or_else(|| job_missing(id))
     }
 
     /// Finds or makes the side that a request means. Locks it, so that it is not deleted before the job points to it.
@@ -228,7 +217,8 @@ impl ProjectStore {
         input: &SideInput,
         user: i64,
     ) -> Result<Connection, StoreError> {
-        let lock = if self.store.for_update().is_empty() { "" } else { "FOR UPDATE OF c" };
+        let lock = self.store.for_update_of("c");
+        let lock = lock.as_str();
         let by_id = |id: i64| async move {
             self.store
                 .connection_by(tx, &self.project, side, &format!("c.id = $2 {lock}"), id.into())
@@ -271,7 +261,7 @@ impl ProjectStore {
         let source = self.resolve_side(&tx, Side::Source, &input.source, user).await?;
         let destination = self.resolve_side(&tx, Side::Destination, &input.destination, user).await?;
         same_version(&source, &destination)?;
-        let next = activate.then(|| frequency.next_after(self.store.clock.now())).flatten();
+        let next = Some(coming(&frequency, self.store.clock.now())?).filter(|_| activate);
         let sql = "INSERT INTO jobs (project_id, name, source_id, destination_id, frequency, streams_config, activate, \
                    advanced_settings, next_run_at, revision, created_at, updated_at, created_by, updated_by) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $10, $11, $11) RETURNING id";
@@ -301,7 +291,7 @@ impl ProjectStore {
     /// Replaces a job. Running tasks go on with what they started with.
     ///
     /// # Errors
-    /// As for [`Self::create_job`], and [`StoreError::Stale`] when `if_match` is another revision.
+    /// As for [`Self::update_job_and_clear`].
     pub async fn update_job(
         &self,
         id: i64,
@@ -309,9 +299,30 @@ impl ProjectStore {
         if_match: Option<i64>,
         user: i64,
     ) -> Result<Job, StoreError> {
+        Ok(self.update_job_and_clear(id, input, None, if_match, user).await?.0)
+    }
+
+    /// Replaces a job whose streams have changed: in the same transaction a running sync is wished to end, a clear of the
+    /// selected streams of `clear` (a catalog, as JSON text) follows its end, and the next sync follows that. Without
+    /// `clear` it is [`Self::update_job`].
+    ///
+    /// # Errors
+    /// As for [`Self::create_job`]; [`StoreError::Stale`] when `if_match` is another revision; [`StoreError::JobBusy`]
+    /// while a clear of the job runs or waits, since it reads the job's destination; [`StoreError::CannotClear`].
+    pub async fn update_job_and_clear(
+        &self,
+        id: i64,
+        input: &JobInput,
+        clear: Option<&str>,
+        if_match: Option<i64>,
+        user: i64,
+    ) -> Result<(Job, Cleared), StoreError> {
         let tx = self.store.begin().await?;
         let current = self.job_locked(&tx, id).await?;
         check_revision(current.revision, if_match)?;
+        if let Some(task) = open_clear(&self.store, &tx, id).await? {
+            return Err(StoreError::JobBusy { kind: "clear".to_owned(), job: current.name, task });
+        }
         let settings = patched(&current.advanced_settings, input)?;
         let frequency = frequency(&input.frequency, &settings)?;
         let source = self.resolve_side(&tx, Side::Source, &input.source, user).await?;
@@ -320,12 +331,14 @@ impl ProjectStore {
             same_version(&source, &destination)?;
         }
         let activate = input.activate.unwrap_or(current.activate);
-        let unchanged = activate == current.activate
-            && input.frequency == current.frequency
+        let same_slots = input.frequency == current.frequency
             && settings.time_zone == current.advanced_settings.time_zone;
-        let next = match unchanged {
-            true => current.next_run_at,
-            false => activate.then(|| frequency.next_after(self.store.clock.now())).flatten(),
+        let now = self.store.clock.now();
+        let next = match (same_slots, activate) {
+            (true, _) if activate == current.activate => current.next_run_at,
+            (true, true) => frequency.next_after(now),
+            (true, false) => None,
+            (false, _) => Some(coming(&frequency, now)?).filter(|_| activate),
         };
         let sql = "UPDATE jobs SET name = $1, source_id = $2, destination_id = $3, frequency = $4, streams_config = $5, \
                    activate = $6, advanced_settings = $7, next_run_at = $8, revision = revision + 1, updated_at = $9, \
@@ -346,8 +359,15 @@ impl ProjectStore {
         tx.execute_raw(Statement::from_sql_and_values(self.store.backend(), sql, values))
             .await
             .map_err(|e| name_taken(e, "job", &input.name))?;
+        let cleared = match clear {
+            Some(catalog) => {
+                can_clear(&input.name, &source.version)?;
+                self.clear_and_go_on(&tx, id, activate, catalog, user).await?
+            }
+            None => Cleared::default(),
+        };
         tx.commit().await?;
-        self.job(id).await
+        Ok((self.job(id).await?, cleared))
     }
 
     /// Pauses or resumes a job's schedule. A running sync is left alone.
@@ -378,10 +398,16 @@ impl ProjectStore {
     /// Deletes a job (softly) and cancels what runs of it. Answers its name and what became of its tasks.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`].
-    pub async fn delete_job(&self, id: i64, user: i64) -> Result<(String, Vec<Ended>), StoreError> {
+    /// [`StoreError::NotFound`]; [`StoreError::Stale`] when `if_match` is another revision.
+    pub async fn delete_job(
+        &self,
+        id: i64,
+        if_match: Option<i64>,
+        user: i64,
+    ) -> Result<(String, Vec<Ended>), StoreError> {
         let tx = self.store.begin().await?;
         let job = self.job_locked(&tx, id).await?;
+        check_revision(job.revision, if_match)?;
         let sql = "UPDATE jobs SET deleted_at = $1, next_run_at = NULL, updated_by = $2 WHERE id = $3";
         let values: [Db; 3] = [self.store.now().into(), user.into(), id.into()];
         tx.execute_raw(Statement::from_sql_and_values(self.store.backend(), sql, values)).await?;
@@ -401,8 +427,19 @@ fn patched(current: &AdvancedSettings, input: &JobInput) -> Result<AdvancedSetti
 }
 
 fn frequency(text: &str, settings: &AdvancedSettings) -> Result<Frequency, StoreError> {
-    Frequency::parse(text, settings.time_zone.as_deref())
-        .map_err(|e| StoreError::invalid("frequency", e.to_string()))
+    Frequency::parse(text, settings.time_zone.as_deref()).map_err(|e| {
+        let field = match e {
+            FrequencyError::Text(_) => "frequency",
+            FrequencyError::Zone(_) => "advanced_settings.time_zone",
+        };
+        StoreError::invalid(field, e.to_string())
+    })
+}
+
+/// The first slot of a schedule that somebody asks for: one without any would be a job that never runs.
+fn coming(frequency: &Frequency, now: DateTime<Utc>) -> Result<DateTime<Utc>, StoreError> {
+    let never = || StoreError::invalid("frequency", "it never comes again: all of its times have passed");
+    frequency.next_after(now).ok_or_else(never)
 }
 
 fn same_version(source: &Connection, destination: &Connection) -> Result<(), StoreError> {

@@ -2,6 +2,14 @@
 //!
 //! A cursor is a position between two lines: `n` stands before line `n` (from 0). Chunks count their visible lines
 //! (all but debug), so that a page without debug lines never scans.
+//!
+//! - [`search`]: pages of the lines that match a filter;
+//! - [`follow`]: what was written since a cursor, for whoever follows a running task;
+//! - [`archive`]: the whole log, chunk by chunk, for a download.
+
+pub mod archive;
+pub mod follow;
+pub mod search;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -57,14 +65,29 @@ pub struct LogPage {
 /// A chunk is cut at this many bytes of text, so that a page unpacks little that it does not show.
 pub const CHUNK_BYTES: usize = 256 * 1024;
 
+/// Appends lines under the fence. `first` is the number of the first one in its attempt: lines that are stored already, by
+/// a write whose answer was lost, are left out. None: they are new.
 pub(super) async fn append(
     store: &Store,
     tx: &DatabaseTransaction,
     fence: Fence,
+    first: Option<i64>,
     lines: &[LogLine],
 ) -> Result<(), StoreError> {
-    for part in parts(lines) {
-        let sql = "UPDATE tasks SET log_sequence = log_sequence + 1, log_lines = log_lines + $4 \
+    let sql = format!(
+        "SELECT attempt_lines FROM tasks WHERE id = $1 AND attempt = $2 AND epoch = $3 AND status = 'running' {}",
+        store.for_update()
+    );
+    let values: [Db; 3] = [fence.task.into(), fence.attempt.into(), fence.epoch.into()];
+    let row = tx
+        .query_one_raw(Statement::from_sql_and_values(store.backend(), sql, values))
+        .await?
+        .ok_or(StoreError::Fenced)?;
+    let stored: i64 = row.try_get("", "attempt_lines")?;
+    let known = first.map_or(0, |first| usize::try_from(stored - first).unwrap_or(0));
+    for part in parts(lines.get(known..).unwrap_or_default()) {
+        let sql = "UPDATE tasks SET log_sequence = log_sequence + 1, log_lines = log_lines + $4, \
+                   attempt_lines = attempt_lines + $4 \
                    WHERE id = $1 AND attempt = $2 AND epoch = $3 AND status = 'running' \
                    RETURNING log_sequence, log_lines";
         let count = i64::try_from(part.len()).unwrap_or(i64::MAX);
@@ -114,8 +137,12 @@ fn parts(lines: &[LogLine]) -> Vec<&[LogLine]> {
     parts
 }
 
+fn text_of(row: &chunk::Model) -> Result<Vec<u8>, StoreError> {
+    zstd::decode_all(row.data.as_slice()).map_err(|e| StoreError::Corrupt(e.to_string()))
+}
+
 fn unpack(row: &chunk::Model) -> Result<Vec<LogLine>, StoreError> {
-    let text = zstd::decode_all(row.data.as_slice()).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    let text = text_of(row)?;
     text.split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
         .map(|line| Ok(serde_json::from_slice(line)?))
@@ -136,13 +163,7 @@ impl ProjectStore {
         direction: Direction,
         include_debug: bool,
     ) -> Result<LogPage, StoreError> {
-        let row = task::Entity::find_by_id(id)
-            .filter(task::Column::ProjectId.eq(self.project.as_str()))
-            .one(&self.store.db)
-            .await?
-            .filter(|row| job.is_none() || row.job_id == job)
-            .ok_or_else(|| StoreError::NotFound(format!("task {id}")))?;
-        let end = row.log_lines;
+        let end = self.task_of(job, id).await?.log_lines;
         let cursor = cursor.filter(|cursor| *cursor >= 0).unwrap_or(end).min(end);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
         let numbered = match direction {
@@ -165,6 +186,16 @@ impl ProjectStore {
             older_cursor,
             newer_cursor,
         })
+    }
+
+    /// The row of a task of this project, and of this job if one is given.
+    async fn task_of(&self, job: Option<i64>, id: TaskId) -> Result<task::Model, StoreError> {
+        task::Entity::find_by_id(id)
+            .filter(task::Column::ProjectId.eq(self.project.as_str()))
+            .one(&self.store.db)
+            .await?
+            .filter(|row| job.is_none() || row.job_id == job)
+            .ok_or_else(|| StoreError::NotFound(format!("task {id}")))
     }
 
     fn chunks(&self, id: TaskId, include_debug: bool) -> sea_orm::Select<chunk::Entity> {

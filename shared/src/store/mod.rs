@@ -14,11 +14,17 @@ pub mod accounts;
 pub mod connections;
 pub mod entities;
 pub mod jobs;
+pub mod lists;
 pub mod logs;
+pub mod names;
+pub mod notifications;
+pub mod retention;
 pub mod schedules;
 pub mod specs;
+pub mod states;
 pub mod tasks;
 pub mod time;
+pub mod versions;
 pub mod workers;
 
 mod connect;
@@ -108,11 +114,20 @@ impl Store {
         }
     }
 
-    /// `FOR UPDATE` where rows are locked one by one; SQLite has locked the whole file by then.
+    /// Locks the selected rows, where rows are locked one by one; SQLite has locked the whole file by then. No stronger
+    /// than needed: rows that refer to these can still be written, in whatever order.
     fn for_update(&self) -> &'static str {
         match self.backend() {
-            DbBackend::Postgres => "FOR UPDATE",
+            DbBackend::Postgres => "FOR NO KEY UPDATE",
             _ => "",
+        }
+    }
+
+    /// As [`Self::for_update`], for one table of a join.
+    fn for_update_of(&self, table: &str) -> String {
+        match self.for_update() {
+            "" => String::new(),
+            lock => format!("{lock} OF {table}"),
         }
     }
 }

@@ -62,6 +62,8 @@ pub struct NewWorker {
     pub id: Uuid,
     pub host: String,
     pub launcher: String,
+    /// What all workers with this launcher must share, if anything.
+    pub place: Option<String>,
     pub runs: Runs,
     pub places_sync: i32,
     pub places_interactive: i32,
@@ -104,12 +106,12 @@ impl Queue {
     pub async fn register(&self, worker: &NewWorker, lease: Duration) -> Result<(), StoreError> {
         let store = &self.store;
         let sql = format!(
-            "INSERT INTO workers (id, host, launcher, connectors, places_sync, places_interactive, started_at, lease_until) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, {} + $8) \
+            "INSERT INTO workers (id, host, launcher, connectors, places_sync, places_interactive, started_at, \
+             lease_until, place) VALUES ($1, $2, $3, $4, $5, $6, $7, {} + $8, $9) \
              ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until",
             store.db_now()
         );
-        let values: [Db; 8] = [
+        let values: [Db; 9] = [
             worker.id.into(),
             worker.host.as_str().into(),
             worker.launcher.as_str().into(),
@@ -118,6 +120,7 @@ impl Queue {
             worker.places_interactive.into(),
             store.now().into(),
             micros(lease).into(),
+            worker.place.as_deref().into(),
         ];
         store.db.execute_raw(Statement::from_sql_and_values(store.backend(), sql, values)).await?;
         Ok(())
@@ -160,19 +163,18 @@ impl Queue {
         Ok(())
     }
 
-    /// The hosts of other live workers with the process launcher: they must all be this one.
-    pub async fn other_hosts(&self, launcher: &str, host: &str) -> Result<Vec<String>, StoreError> {
+    /// The hosts of other live workers with this launcher that are at another place.
+    pub async fn elsewhere(&self, launcher: &str, place: &str) -> Result<Vec<String>, StoreError> {
         #[derive(FromQueryResult)]
         struct Row {
             host: String,
         }
         let sql = format!(
-            "SELECT DISTINCT host FROM workers WHERE launcher = $1 AND host <> $2 AND lease_until > {}",
+            "SELECT DISTINCT host FROM workers WHERE launcher = $1 AND place <> $2 AND lease_until > {}",
             self.store.db_now()
         );
-        let rows = Row::find_by_statement(self.store.sql(&sql, [launcher.into(), host.into()]))
-            .all(&self.store.db)
-            .await?;
+        let values = [launcher.into(), place.into()];
+        let rows = Row::find_by_statement(self.store.sql(&sql, values)).all(&self.store.db).await?;
         Ok(rows.into_iter().map(|row| row.host).collect())
     }
 }

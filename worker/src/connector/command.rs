@@ -8,27 +8,33 @@
 //! - the first run of a job has no `--state`: an empty state would load as the oldest version of it;
 //! - configs reach the connector as files only, never in an argument or in the environment.
 //!
+//! The state of a clear follows the rule of a sync: a job without one gives none.
+//!
 //! To add a kind: add a variant to [`Request`], build it in [`command_line`], and name the version that
 //! introduced each flag.
 
 use std::{fmt, path::Path};
 
-use olake_shared::domain::version::ConnectorVersion;
+use olake_shared::domain::version::{CLEARS_SINCE, ConnectorVersion};
 
 use super::state::StateText;
 
-/// The flags that came later than the command they belong to, and the version that brought them.
+/// The commands and flags that came later, and the version that brought them.
 const NO_SAVE: Flag = Flag { name: "--no-save", since: ConnectorVersion::new(0, 2, 1) };
 const DATABASE_PREFIX: Flag =
     Flag { name: "--destination-database-prefix", since: ConnectorVersion::new(0, 2, 0) };
 const MAX_DISCOVER_THREADS: Flag =
     Flag { name: "--max-discover-threads", since: ConnectorVersion::new(0, 3, 18) };
+const CLEAR: Flag = Flag { name: "clear-destination", since: CLEARS_SINCE };
+const DIFFERENCE: Flag = Flag { name: "--difference", since: CLEARS_SINCE };
 
 const CONFIG_FILE: &str = "config.json";
 const SOURCE_FILE: &str = "source.json";
 const DESTINATION_FILE: &str = "destination.json";
 const CATALOG_FILE: &str = "streams.json";
 const STATE_FILE: &str = "state.json";
+const OLD_CATALOG_FILE: &str = "old_streams.json";
+const NEW_CATALOG_FILE: &str = "new_streams.json";
 
 /// What a connector is asked to do, with the texts that it needs for it.
 #[derive(Clone)]
@@ -57,6 +63,15 @@ pub enum Request {
         /// Where the run before ended; none for a run from the beginning.
         state: Option<StateText>,
     },
+    /// Remove the selected streams of a catalog from a destination, and from the state.
+    Clear {
+        streams: String,
+        destination: String,
+        /// The job's state; none if it has none.
+        state: Option<StateText>,
+    },
+    /// Tell which streams of two catalogs differ. Asks no database.
+    Difference { old: String, new: String },
 }
 
 /// A file that has to stand in the folder of inputs before the start.
@@ -152,6 +167,20 @@ pub fn command_line(
                 command.file("--state", STATE_FILE, state.as_str(), false);
             }
         }
+        Request::Clear { streams, destination, state } => {
+            command.flag(&CLEAR)?;
+            command.file("--streams", CATALOG_FILE, streams, false);
+            command.file("--destination", DESTINATION_FILE, destination, true);
+            if let Some(state) = state {
+                command.file("--state", STATE_FILE, state.as_str(), false);
+            }
+        }
+        Request::Difference { old, new } => {
+            command.word("discover");
+            command.file("--streams", OLD_CATALOG_FILE, old, false);
+            command.require(&DIFFERENCE)?;
+            command.file(DIFFERENCE.name, NEW_CATALOG_FILE, new, false);
+        }
     }
     command.flag(&NO_SAVE)?;
     Ok(CommandLine { args: command.args, inputs: command.inputs })
@@ -186,10 +215,15 @@ impl Builder<'_> {
     }
 
     fn flag(&mut self, flag: &Flag) -> Result<(), CommandError> {
+        self.require(flag)?;
+        self.word(flag.name);
+        Ok(())
+    }
+
+    fn require(&self, flag: &Flag) -> Result<(), CommandError> {
         if self.version < flag.since {
             return Err(CommandError::TooOld { flag: flag.name, since: flag.since, version: self.version });
         }
-        self.word(flag.name);
         Ok(())
     }
 
@@ -297,6 +331,30 @@ mod tests {
         assert_eq!(files, expected);
     }
 
+    fn clear(state: Option<StateText>) -> Request {
+        Request::Clear { streams: "c".to_owned(), destination: "d".to_owned(), state }
+    }
+
+    #[test]
+    fn a_clear_names_what_it_clears_and_the_state_if_there_is_one() {
+        let first = "clear-destination --streams /mnt/config/streams.json \
+                     --destination /mnt/config/destination.json";
+        assert_eq!(args(&clear(None)), format!("{first} --no-save"));
+        assert_eq!(names(&clear(None)), [("streams.json", false), ("destination.json", true)]);
+        let with_state = clear(parse_state(b"{\"type\":\"STREAM\"}"));
+        assert_eq!(args(&with_state), format!("{first} --state /mnt/config/state.json --no-save"));
+        assert_eq!(names(&with_state)[2], ("state.json", false));
+    }
+
+    #[test]
+    fn a_difference_needs_two_catalogs_and_no_config() {
+        let difference = Request::Difference { old: "o".to_owned(), new: "n".to_owned() };
+        let expected = "discover --streams /mnt/config/old_streams.json --difference /mnt/config/new_streams.json \
+                        --no-save";
+        assert_eq!(args(&difference), expected);
+        assert_eq!(names(&difference), [("old_streams.json", false), ("new_streams.json", false)]);
+    }
+
     #[test]
     fn a_flag_is_given_only_to_versions_that_know_it() {
         let too_old = |request: &Request, at: &str| match build(request, at) {
@@ -313,6 +371,11 @@ mod tests {
         let prefix = discover(Some("job"), None);
         assert_eq!(too_old(&prefix, "v0.1.11"), Some("--destination-database-prefix v0.2.0".to_owned()));
         assert_eq!(too_old(&discover(None, None), "v0.3.17"), None);
+        assert_eq!(too_old(&clear(None), "v0.2.9"), Some("clear-destination v0.3.0".to_owned()));
+        assert_eq!(too_old(&clear(None), "v0.3.0"), None);
+        let difference = Request::Difference { old: "o".to_owned(), new: "n".to_owned() };
+        assert_eq!(too_old(&difference, "v0.2.9"), Some("--difference v0.3.0".to_owned()));
+        assert_eq!(too_old(&difference, "v0.3.0"), None);
     }
 
     #[test]

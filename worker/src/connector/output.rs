@@ -9,6 +9,7 @@
 //! To add a form: add a variant to `Form` and its reading to [`OutputParser::feed`].
 
 use chrono::{DateTime, Utc};
+use olake_shared::json::parse_json;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -199,14 +200,14 @@ impl LineReader {
             out.push(LogLine { level: self.last.0, time: self.last.1, message, json: None });
             return;
         }
-        match serde_json::from_str::<Map<String, Value>>(&raw.text) {
-            Ok(record) => {
+        match parse_json(&raw.text) {
+            Ok(Value::Object(record)) => {
                 let read = record_line(record, self.last.1);
                 self.last = (read.level, read.time);
                 out.push(read);
             }
             Err(_) if raw.text.trim().is_empty() => {}
-            Err(_) => out.push(line(Level::Info, self.last.1, strip_colours(raw.text))),
+            Ok(_) | Err(_) => out.push(line(Level::Info, self.last.1, strip_colours(raw.text))),
         }
     }
 
@@ -219,7 +220,7 @@ impl LineReader {
 
 fn line(level: Level, time: DateTime<Utc>, mut message: String) -> LogLine {
     message.truncate(message.trim_end_matches(['\n', '\r']).len());
-    let json = message.trim_start().starts_with('{').then(|| serde_json::from_str(&message).ok()).flatten();
+    let json = message.trim_start().starts_with('{').then(|| parse_json(&message).ok()).flatten();
     LogLine { level, time, message, json }
 }
 

@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 
-use olake_shared::domain::task::FailureClass;
+use olake_shared::{domain::task::FailureClass, json::parse_json};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
 
@@ -120,7 +120,7 @@ impl Findings {
                 .message
                 .lines()
                 .filter(|text| text.starts_with('{'))
-                .filter_map(|text| serde_json::from_str(text).ok())
+                .filter_map(|text| parse_json(text).ok())
                 .for_each(|json| self.observe_object(&json)),
             None => {}
         }
@@ -177,6 +177,14 @@ impl Findings {
         match streams.filter(|_| exit == Exit::Code(0)).and_then(|text| parse_catalog(text.as_bytes())) {
             Some(catalog) => Ok(catalog),
             None => Err(self.missing(exit, "a catalog")),
+        }
+    }
+
+    /// The result of a difference run: its difference_streams.json, to the byte.
+    pub fn difference(&self, exit: Exit, streams: Option<&str>) -> Result<String, Failure> {
+        match streams.filter(|_| exit == Exit::Code(0)).and_then(|text| parse_catalog(text.as_bytes())) {
+            Some(catalog) => Ok(catalog),
+            None => Err(self.missing(exit, "which streams differ")),
         }
     }
 

@@ -6,9 +6,9 @@
 
 use std::fmt;
 
-use olake_shared::domain::state;
+use olake_shared::{domain::state, json::parse_json};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::quantity;
 
@@ -66,7 +66,7 @@ pub struct Stats {
 /// Reads the bytes of `stats.json`. None when they are no JSON object (a half file); unknown keys are
 /// passed over, and a value that makes no sense counts as missing.
 pub fn parse_stats(bytes: &[u8]) -> Option<Stats> {
-    let stats: Map<String, Value> = serde_json::from_slice(bytes).ok()?;
+    let Value::Object(stats) = parse_json(bytes).ok()? else { return None };
     let count = |key: &str| stats.get(key).and_then(quantity::count);
     let number = |key: &str| stats.get(key).and_then(quantity::number);
     let bytes = |key: &str| match stats.get(key)? {

@@ -38,7 +38,7 @@ pub struct Launch {
     pub task: TaskId,
     /// Its attempt.
     pub attempt: i32,
-    /// The job it works on. Two syncs of one job never run at once.
+    /// The job it works on. Two syncs or clears of one job never run at once.
     pub job: Option<i64>,
     /// The source type whose connector runs, as `postgres`.
     pub connector_type: String,
@@ -51,7 +51,8 @@ pub struct Launch {
 impl Launch {
     /// The attempt alone, without what it was to do.
     pub fn reference(&self) -> AttemptRef {
-        let job = if matches!(self.request, Request::Sync { .. }) { self.job } else { None };
+        let is_of_job = matches!(self.request, Request::Sync { .. } | Request::Clear { .. });
+        let job = if is_of_job { self.job } else { None };
         AttemptRef { task: self.task, attempt: self.attempt, job }
     }
 }
@@ -63,7 +64,7 @@ pub struct AttemptRef {
     pub task: TaskId,
     /// Its attempt.
     pub attempt: i32,
-    /// The job whose start guard it holds: that of a sync; none for one-shot kinds.
+    /// The job whose start guard it holds: that of a sync or a clear; none for one-shot kinds.
     pub job: Option<i64>,
 }
 
@@ -115,6 +116,11 @@ impl Running {
     /// A run that is told to stop by `control`.
     pub fn new(updates: mpsc::Receiver<Update>, control: Box<dyn Control>) -> Self {
         Self { updates, control }
+    }
+
+    /// What is told of it, and what ends it, apart.
+    pub fn split(self) -> (mpsc::Receiver<Update>, Box<dyn Control>) {
+        (self.updates, self.control)
     }
 
     /// Asks the connector to end: SIGTERM now, SIGKILL to all of its group after the grace. Does not wait; the
@@ -227,8 +233,8 @@ pub trait Launcher: Send + Sync + 'static {
     /// What it can run.
     fn runs(&self) -> Runs;
 
-    /// Whether all workers with this launcher must be on one host.
-    fn one_host_only(&self) -> bool;
+    /// What all workers with this launcher must share, as a text that is equal for those that do; none if nothing.
+    fn place(&self) -> Option<String>;
 
     /// Launches an attempt.
     ///
@@ -236,12 +242,12 @@ pub trait Launcher: Send + Sync + 'static {
     /// Nothing was started then, and nothing is left behind.
     async fn launch(&self, launch: Launch) -> Result<Running, LaunchError>;
 
-    /// What an attempt left whose worker is gone: ends what still runs of it, waits for that, and reads its
-    /// output from the beginning (the numbers of lines tell which are known). None when there is no output.
+    /// What an attempt left whose worker is gone: ends what still runs of it, waits for that, and reads its output. Its
+    /// first `known_lines` lines are left out. None when there is no output.
     ///
     /// # Errors
     /// [`LaunchError::NotEnded`] when it does not end; [`LaunchError::Files`].
-    async fn recover(&self, attempt: AttemptRef) -> Result<Option<Ending>, LaunchError>;
+    async fn recover(&self, attempt: AttemptRef, known_lines: u64) -> Result<Option<Ending>, LaunchError>;
 
     /// Removes the output of an attempt that has ended, once all of it is stored. Done twice is done.
     ///

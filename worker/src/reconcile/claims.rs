@@ -45,6 +45,9 @@ async fn claim_all(worker: &Arc<Worker>, class: PlaceClass) -> Result<(), StoreE
         let due = worker.queue.due(class, &runs, worker.settings.limits, free as u64).await?;
         let mut claimed = false;
         for id in due {
+            if worker.stop.is_cancelled() || !worker.lease.holds() {
+                return Ok(());
+            }
             let Some(place) = places.take() else { return Ok(()) };
             reach(Step::Claimed, Moment::Before);
             match worker.queue.claim(id, worker.id, &worker.host, worker.settings.limits).await? {

@@ -15,7 +15,10 @@ use serde_json::Value;
 
 use super::redact::Redactor;
 use crate::{
-    connector::{command::Request, state::parse_state},
+    connector::{
+        command::Request,
+        state::{StateText, parse_state},
+    },
     launch::Launch,
 };
 
@@ -42,22 +45,33 @@ pub fn describe(queue: &Queue, task: &Claimed) -> Result<Described, Failure> {
         Work::OneShot(OneShot::Check { side: Side::Destination, config }) => {
             Request::CheckDestination { config: open(queue, &task.project, Side::Destination, config, &mut redactor)? }
         }
-        Work::OneShot(OneShot::Discover { config, max_discover_threads }) => Request::Discover {
+        Work::OneShot(OneShot::Discover {
+            config,
+            max_discover_threads,
+            catalog,
+            destination_database_prefix,
+        }) => Request::Discover {
             config: open(queue, &task.project, Side::Source, config, &mut redactor)?,
-            catalog: None,
-            destination_database_prefix: None,
+            catalog: catalog.clone(),
+            destination_database_prefix: destination_database_prefix.clone(),
             max_threads: *max_discover_threads,
         },
+        Work::OneShot(OneShot::Difference { old, new }) => {
+            Request::Difference { old: old.clone(), new: new.clone() }
+        }
         Work::Sync(sync) => Request::Sync {
             source: open(queue, &task.project, Side::Source, &sync.source_config, &mut redactor)?,
             destination: open(queue, &task.project, Side::Destination, &sync.destination_config, &mut redactor)?,
             catalog: sync.streams_config.clone(),
-            state: match &sync.state {
-                None => None,
-                Some(text) => Some(parse_state(text.as_bytes()).ok_or_else(|| {
-                    let words = "the stored state of this job is no state; a run without it would load everything again";
-                    Failure::new(FailureClass::Infrastructure, words)
-                })?),
+            state: stored_state(sync.state.as_deref())?,
+        },
+        Work::Clear(clear) => Request::Clear {
+            streams: clear.catalog.clone(),
+            destination: open(queue, &task.project, Side::Destination, &clear.destination_config, &mut redactor)?,
+            // The state is reset when all of the job is cleared: one that is broken must not be in the way of that.
+            state: match stored_state(clear.state.as_deref()) {
+                Err(_) if clear.whole => None,
+                state => state?,
             },
         },
     };
@@ -70,6 +84,15 @@ pub fn describe(queue: &Queue, task: &Claimed) -> Result<Described, Failure> {
         request,
     };
     Ok(Described { launch, redactor })
+}
+
+fn stored_state(text: Option<&str>) -> Result<Option<StateText>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let state = parse_state(text.as_bytes()).ok_or_else(|| {
+        let words = "the stored state of this job is no state; a run without it would load everything again";
+        Failure::new(FailureClass::Infrastructure, words)
+    })?;
+    Ok(Some(state))
 }
 
 fn open(

@@ -41,13 +41,13 @@ impl Meaning {
     }
 }
 
-/// Decides what the end means. A connector that ended well has ended well, whatever was wished meanwhile.
+/// Decides what the end means; `catalog` is the file that the kind's result is. A connector that ended well has ended well, whatever was wished meanwhile.
 pub fn interpret(
     task: &Claimed,
     seen: &Seen,
     stopped: Option<StopReason>,
     findings: &Findings,
-    streams: Option<&str>,
+    catalog: Option<&str>,
 ) -> Meaning {
     let exit = match seen {
         Seen::Exit(exit) => Some(*exit),
@@ -69,8 +69,8 @@ pub fn interpret(
     let explained =
         |failure: crate::connector::result::Failure| Meaning::bad(failure.class, failure.message, Some(exit));
     match task.kind {
-        TaskKind::Sync if exit == Exit::Code(0) => Meaning::clean(None),
-        TaskKind::Sync => explained(findings.explain(exit)),
+        TaskKind::Sync | TaskKind::Clear if exit == Exit::Code(0) => Meaning::clean(None),
+        TaskKind::Sync | TaskKind::Clear => explained(findings.explain(exit)),
         TaskKind::Check => match findings.check(exit) {
             Ok(check) => Meaning::clean(Some(OneShotResult::Check {
                 succeeded: check.status == CheckStatus::Succeeded,
@@ -78,8 +78,12 @@ pub fn interpret(
             })),
             Err(failure) => explained(failure),
         },
-        TaskKind::Discover => match findings.catalog(exit, streams) {
+        TaskKind::Discover => match findings.catalog(exit, catalog) {
             Ok(catalog) => Meaning::clean(Some(OneShotResult::Discover { catalog })),
+            Err(failure) => explained(failure),
+        },
+        TaskKind::Difference => match findings.difference(exit, catalog) {
+            Ok(catalog) => Meaning::clean(Some(OneShotResult::Difference { catalog })),
             Err(failure) => explained(failure),
         },
         TaskKind::Spec => match findings.spec(exit).map(|spec| serde_json::to_string(&spec)) {
@@ -110,6 +114,9 @@ fn stopped_meaning(reason: StopReason, exit: Option<Exit>) -> Meaning {
         StopReason::Deadline => {
             let words = "it ran longer than its deadline and was stopped; a longer one can be set where deadlines are configured";
             Meaning::bad(FailureClass::Timeout, words, exit)
+        }
+        StopReason::Broken => {
+            Meaning::bad(FailureClass::Infrastructure, "what the connector left could not be stored", exit)
         }
         StopReason::Shutdown | StopReason::Fenced => Meaning {
             outcome: Outcome::Interrupted(

@@ -27,12 +27,8 @@ impl Lease {
         Self { length, state: Mutex::new(State { renewed: None, unbroken_since: None }) }
     }
 
-    /// A renewal that was asked for just now has succeeded.
-    pub fn renewed(&self) {
-        self.renewed_at(Instant::now());
-    }
-
-    fn renewed_at(&self, asked: Instant) {
+    /// A renewal that was asked for at `asked` has succeeded.
+    pub fn renewed_at(&self, asked: Instant) {
         let Ok(mut state) = self.state.lock() else { return };
         let broken = state.renewed.is_none_or(|before| asked.duration_since(before) >= self.length);
         if broken {
@@ -62,7 +58,13 @@ pub(super) async fn run(worker: Arc<Worker>, ended: CancellationToken) {
     let every = worker.settings.lease / 3;
     while ended.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
         let asked = Instant::now();
-        match worker.queue.renew(worker.id, worker.settings.lease).await {
+        // A database whose host is gone answers nothing: the next try may reach another.
+        let renewal = tokio::time::timeout(every, worker.queue.renew(worker.id, worker.settings.lease)).await;
+        let Ok(renewal) = renewal else {
+            tracing::warn!("the lease was not renewed: the database does not answer");
+            continue;
+        };
+        match renewal {
             Ok(true) => worker.lease.renewed_at(asked),
             Ok(false) => {
                 tracing::warn!(worker.id = %worker.id, "the worker's row is gone, registering again");
@@ -89,7 +91,7 @@ mod tests {
         lease.renewed_at(long_ago);
         assert!(!lease.holds());
         lease.renewed_at(long_ago + length / 2);
-        lease.renewed();
+        lease.renewed_at(Instant::now());
         assert!(lease.holds() && !lease.is_settled(), "there was a gap before this renewal");
     }
 }

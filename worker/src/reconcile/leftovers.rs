@@ -7,10 +7,13 @@ use olake_shared::store::StoreError;
 
 use super::Worker;
 
-const EVERY: Duration = Duration::from_secs(20);
+/// Not at every look of the others: there is seldom something. What is left is gone within this time.
+const AT_LEAST_EVERY: Duration = Duration::from_secs(30);
+const LOOKS: u32 = 5;
 
 pub(super) async fn run(worker: Arc<Worker>) {
-    while worker.stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+    let every = (worker.settings.reconcile * LOOKS).min(AT_LEAST_EVERY);
+    while worker.stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
         if let Err(error) = sweep(&worker).await {
             tracing::warn!(%error, "what ended attempts left behind was not looked for");
         }

@@ -29,18 +29,22 @@ mod running;
 mod schedules;
 mod upkeep;
 mod wishes;
+mod writes;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use olake_shared::{
     bell::Bell,
-    domain::task::PlaceClass,
+    domain::task::{PlaceClass, TaskStatus},
     events::{Event, Events, What},
     step::{Moment, Step, reach},
     store::{
         Store, StoreError,
         retention::Retention,
-        tasks::{Ended, Queue, limits::Limits},
+        tasks::{Ended, Queue, chain::Followed, limits::Limits},
         workers::NewWorker,
     },
 };
@@ -84,6 +88,7 @@ pub struct Deadlines {
     pub spec: Duration,
     pub check: Duration,
     pub discover: Duration,
+    pub difference: Duration,
     pub sync: Duration,
 }
 
@@ -101,7 +106,7 @@ pub struct Worker {
     sync: Places,
     interactive: Places,
     running: RunningTasks,
-    /// Wakes the schedules' loop, for tests that move the clock.
+    /// Wakes the loops before their time.
     look: Notify,
     stop: CancellationToken,
     tracker: TaskTracker,
@@ -176,16 +181,18 @@ impl Worker {
     }
 
     async fn start(&self) -> Result<(), StartError> {
-        let others = self.queue.other_hosts(self.launcher.name(), &self.host).await?;
-        if self.launcher.one_host_only() && !others.is_empty() {
-            return Err(StartError::OtherHost {
-                launcher: self.launcher.name(),
-                hosts: others,
-                mine: self.host.clone(),
-            });
-        }
+        let asked = Instant::now();
         self.queue.register(&self.row(), self.settings.lease).await?;
-        self.lease.renewed();
+        self.lease.renewed_at(asked);
+        // After registering: of two that start at the same time, one sees the other.
+        if let Some(place) = self.launcher.place() {
+            let hosts = self.queue.elsewhere(self.launcher.name(), &place).await?;
+            if !hosts.is_empty() {
+                self.queue.unregister(self.id).await?;
+                let launcher = self.launcher.name();
+                return Err(StartError::Elsewhere { launcher, hosts, mine: self.host.clone() });
+            }
+        }
         if self.settings.alone {
             self.queue.forget_all_but(self.id).await?;
         }
@@ -205,6 +212,7 @@ impl Worker {
             id: self.id,
             host: self.host.clone(),
             launcher: self.launcher.name().to_owned(),
+            place: self.launcher.place(),
             runs: self.launcher.runs(),
             places_sync: number(self.settings.places_sync),
             places_interactive: number(self.settings.places_interactive),
@@ -219,6 +227,7 @@ impl Worker {
     }
 
     /// Tells who waits that a task's status changed.
+    /// Tells whoever waits what became of a task, and of those that waited for it.
     fn publish_end(&self, ended: &Ended) {
         self.events.publish(Event {
             task: ended.task,
@@ -226,6 +235,20 @@ impl Worker {
             job: ended.job,
             what: What::Status(ended.status),
         });
+        for followed in &ended.then {
+            match followed {
+                Followed::Ended(ended) => self.publish_end(ended),
+                Followed::Promoted(next) => {
+                    self.bell.ring(next.class, next.task);
+                    self.events.publish(Event {
+                        task: next.task,
+                        project: next.project.clone(),
+                        job: next.job,
+                        what: What::Status(TaskStatus::Queued),
+                    });
+                }
+            }
+        }
     }
 
     /// Makes every loop look now.
@@ -246,10 +269,10 @@ impl Worker {
 pub enum StartError {
     /// Workers with this launcher share one host and one data folder.
     #[error(
-        "workers with the {launcher} launcher must all be on one host, since they share its data folder: this is '{mine}', \
-         and others are on {}", hosts.join(", ")
+        "workers with the {launcher} launcher must all be on one host and have one data folder (OLAKE_DATA_DIR), where they \
+         guard each other's starts: this one is on '{mine}', and others elsewhere, on {}", hosts.join(", ")
     )]
-    OtherHost { launcher: &'static str, hosts: Vec<String>, mine: String },
+    Elsewhere { launcher: &'static str, hosts: Vec<String>, mine: String },
     /// The database refused or cannot be reached.
     #[error(transparent)]
     Store(#[from] StoreError),

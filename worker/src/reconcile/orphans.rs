@@ -7,7 +7,7 @@ use olake_shared::{
     store::{
         StoreError,
         logs::LogLine,
-        tasks::{due::Orphan, end::Recovered},
+        tasks::{Fence, due::Orphan, end::Recovered},
     },
 };
 
@@ -25,7 +25,13 @@ const GRACE_MICROS: i64 = 1_000_000;
 const UNSCHEDULABLE_AFTER: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(worker: Arc<Worker>) {
+    let mut suspects = Vec::new();
     loop {
+        if worker.lease.holds()
+            && let Err(error) = take_forgotten(&worker, &mut suspects).await
+        {
+            tracing::warn!(%error, "tasks that this worker does not know of were not looked for");
+        }
         // On one machine everybody else is known to be dead: nothing is to be waited for.
         if (worker.settings.alone || worker.lease.is_settled())
             && let Err(error) = take_over(&worker).await
@@ -47,16 +53,31 @@ pub(super) async fn run(worker: Arc<Worker>) {
 /// this machine and the dead worker did not store is stored: a connector may have told its source already how far it is.
 async fn take_over(worker: &Worker) -> Result<(), StoreError> {
     // Side by side: each may have to wait until a connector has ended.
-    let orphans = worker.queue.orphaned(GRACE_MICROS).await?;
+    let orphans = worker.queue.orphaned(worker.id, GRACE_MICROS).await?;
     let taken = futures::future::join_all(orphans.iter().map(|orphan| take_one(worker, orphan))).await;
     taken.into_iter().collect()
+}
+
+/// Gives back tasks that are this worker's by their rows, and that it does not run: a claim that was stored, while its
+/// answer was lost with the connection. Only those that were there at the look before: a claim may be on its way.
+async fn take_forgotten(worker: &Worker, suspects: &mut Vec<Fence>) -> Result<(), StoreError> {
+    let owned = worker.queue.owned_by(worker.id).await?;
+    // Read after the rows: whatever was claimed by then is in it, or has ended.
+    let known = worker.running.ids();
+    let forgotten: Vec<Orphan> = owned.into_iter().filter(|orphan| !known.contains(&orphan.fence.task)).collect();
+    for orphan in forgotten.iter().filter(|orphan| suspects.contains(&orphan.fence)) {
+        take_one(worker, orphan).await?;
+    }
+    *suspects = forgotten.into_iter().map(|orphan| orphan.fence).collect();
+    Ok(())
 }
 
 async fn take_one(worker: &Worker, orphan: &Orphan) -> Result<(), StoreError> {
     let fence = orphan.fence;
     let attempt = AttemptRef { task: fence.task, attempt: fence.attempt, job: orphan.job };
     reach(Step::Recovered, Moment::Before);
-    let found = worker.launcher.recover(attempt).await;
+    let known = u64::try_from(orphan.lines_of_attempt).unwrap_or(0);
+    let found = worker.launcher.recover(attempt, known).await;
     reach(Step::Recovered, Moment::After);
     let left = match found {
         Ok(None) => Recovered::default(),
@@ -93,7 +114,6 @@ async fn recovered(worker: &Worker, orphan: &Orphan, ending: Ending) -> Result<R
         Err(StoreError::Database(error)) => return Err(StoreError::Database(error)),
         Err(_) => None,
     };
-    let known = usize::try_from(orphan.lines_of_attempt).unwrap_or(usize::MAX);
     let words = |text: &str| match &redactor {
         Some(redactor) => redactor.clean(text).into_owned(),
         None => "(left out: the secrets of this attempt cannot be read any more)".to_owned(),
@@ -105,19 +125,18 @@ async fn recovered(worker: &Worker, orphan: &Orphan, ending: Ending) -> Result<R
     };
     Ok(Recovered {
         state: ending.progress.state.map(StateText::into_string),
-        log: ending.progress.log.into_iter().skip(known).map(line).collect(),
+        log: ending.progress.log.into_iter().map(line).collect(),
     })
 }
 
 /// Says why queued tasks wait, and fails those that nobody can run.
 async fn explain_waiting(worker: &Worker) -> Result<(), StoreError> {
-    worker.queue.explain_limits(worker.settings.limits).await?;
-    let Some(runs) = worker.queue.live_runs().await? else { return Ok(()) };
-    let after = i64::try_from(UNSCHEDULABLE_AFTER.as_micros()).unwrap_or(i64::MAX);
-    for (id, connector, version) in worker.queue.unrunnable(&runs, 0).await? {
-        worker.queue.hold(id, &format!("no worker that is up runs {connector} {version}")).await?;
+    if let Err(error) = worker.queue.explain_limits(worker.settings.limits).await {
+        // Every worker says so; another one was in the way.
+        tracing::debug!(%error, "what holds tasks back was not noted");
     }
-    for (id, connector, version) in worker.queue.unrunnable(&runs, after).await? {
+    let Some(runs) = worker.queue.live_runs().await? else { return Ok(()) };
+    for (id, connector, version) in worker.queue.note_unrunnable(&runs, UNSCHEDULABLE_AFTER).await? {
         let message = format!(
             "no worker that is up runs {connector} {version}: add it to a worker's connectors, or choose another version"
         );

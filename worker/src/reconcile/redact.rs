@@ -1,11 +1,14 @@
 //! Keeps secrets out of what a connector prints: it may repeat the config that it was given.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write};
 
 use serde_json::Value;
 
 /// What stands in place of a secret.
 const MASK: &str = "********";
+
+/// What every token begins with.
+const TOKEN: &str = "sealed:";
 
 /// Shorter secrets are left: masking them would garble every line.
 const SHORTEST: usize = 4;
@@ -19,7 +22,7 @@ impl Redactor {
     pub fn learn(&mut self, shown: &Value, opened: &Value) {
         match (shown, opened) {
             (Value::String(shown), Value::String(opened)) if shown != opened => {
-                self.add(secret_in(shown, opened));
+                secrets_in(shown, opened).into_iter().for_each(|secret| self.add(secret));
             }
             (Value::Object(shown), Value::Object(opened)) => {
                 shown.iter().for_each(|(key, value)| {
@@ -39,8 +42,11 @@ impl Redactor {
         if secret.len() < SHORTEST {
             return;
         }
-        // A secret of several lines (a key) is printed line by line, or with its line ends escaped.
-        let mut forms = vec![secret.to_owned(), secret.replace('\n', "\\n")];
+        // It is printed as it is, inside JSON (Go writes some signs of HTML as \u00..), or inside a URL; and a secret of
+        // several lines (a key) line by line.
+        let json = in_json(secret);
+        let go = json.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
+        let mut forms = vec![secret.to_owned(), json, go, in_url(secret)];
         forms.extend(secret.lines().filter(|line| line.len() >= 16).map(str::to_owned));
         for form in forms {
             if !self.0.contains(&form) {
@@ -63,17 +69,46 @@ impl Redactor {
     }
 }
 
-/// The part in which the two forms differ: the whole value, or the password of a URL.
-fn secret_in<'a>(shown: &str, opened: &'a str) -> &'a str {
-    let before = shown.bytes().zip(opened.bytes()).take_while(|(a, b)| a == b).count();
-    let after = shown.bytes().rev().zip(opened.bytes().rev()).take_while(|(a, b)| a == b).count();
-    // A token begins with "sealed:"; what the secret happens to share with it at either end belongs to the secret.
-    let before = shown.find("sealed:").unwrap_or(before).min(before);
-    let token_end = shown[before..]
-        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '-' | '_')))
-        .map_or(0, |at| shown.len() - before - at);
-    let after = token_end.min(after).min(opened.len() - before);
-    opened.get(before..opened.len() - after).unwrap_or(opened)
+/// The secrets in which the two forms of a text differ: the whole value, or parts of a URL.
+fn secrets_in<'a>(shown: &str, opened: &'a str) -> Vec<&'a str> {
+    let mut secrets = Vec::new();
+    let (mut shown, mut opened) = (shown, opened);
+    while let Some(at) = shown.find(TOKEN) {
+        // What stands before a token is the same in both forms, and so is what comes after it.
+        let Some(rest) = opened.get(at..).filter(|_| opened.starts_with(&shown[..at])) else { return vec![opened] };
+        let after = shown[at + TOKEN.len()..]
+            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')))
+            .map_or("", |end| &shown[at + TOKEN.len() + end..]);
+        let literal = &after[..after.find(TOKEN).unwrap_or(after.len())];
+        let end = match literal {
+            "" => rest.len(),
+            // The last part ends where the text does; between two tokens it is the first match.
+            literal if literal.len() == after.len() => rest.len().checked_sub(literal.len()).unwrap_or(rest.len()),
+            literal => rest.find(literal).unwrap_or(rest.len()),
+        };
+        secrets.push(rest.get(..end).unwrap_or(rest));
+        shown = after;
+        opened = rest.get(end..).unwrap_or_default();
+    }
+    secrets
+}
+
+/// `secret` as it stands in JSON text, without the quotes.
+fn in_json(secret: &str) -> String {
+    let text = serde_json::Value::from(secret).to_string();
+    text[1..text.len() - 1].to_owned()
+}
+
+/// `secret` as it stands in a URL.
+fn in_url(secret: &str) -> String {
+    secret.bytes().fold(String::new(), |mut text, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+        text
+    })
 }
 
 #[cfg(test)]
@@ -92,6 +127,30 @@ mod tests {
         let line = "login as me with hunter22 at mongodb://me:s3cret-zz@host/db failed";
         assert_eq!(redactor.clean(line), "login as me with ******** at mongodb://me:********@host/db failed");
         assert!(matches!(redactor.clean("nothing here"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn two_secrets_in_one_url_are_masked_each_for_itself() {
+        let shown = json!("https://me:sealed:k.a@host/x?token=sealed:k.b&y=1");
+        let opened = json!("https://me:first-one@host/x?token=second-one&y=1");
+        let mut redactor = Redactor::default();
+        redactor.learn(&shown, &opened);
+        assert_eq!(redactor.clean("first-one, second-one, host, y=1"), "********, ********, host, y=1");
+    }
+
+    #[test]
+    fn escaped_forms_are_masked() {
+        let secret = "p\"a&s s<w>ord/1";
+        let mut redactor = Redactor::default();
+        redactor.learn(&json!({"password": "sealed:k.a"}), &json!({"password": secret}));
+        for printed in [
+            format!("plain {secret}"),
+            json!({"password": secret}).to_string(),
+            r#"{"password":"p\"a\u0026s s\u003cw\u003eord/1"}"#.to_owned(),
+            "postgres://u:p%22a%26s%20s%3Cw%3Eord%2F1@host/db".to_owned(),
+        ] {
+            assert!(redactor.clean(&printed).contains(MASK), "{printed}");
+        }
     }
 
     #[test]

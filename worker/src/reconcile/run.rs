@@ -1,11 +1,10 @@
 //! One task, from its claim to its end.
 //!
-//! Everything that the connector leaves is written under the task's fence. While the database is away, writes are tried
-//! again and the connector runs on; its files hold what was not written yet. Once a write is refused by the fence, the
-//! connector is told to stop and nothing more is written: the task belongs to somebody else.
+//! Everything that the connector leaves is written under the task's fence, by [`super::writes`]. While the database is
+//! away the connector runs on, and its files hold what was not written yet; a wish to cancel, a deadline and a stop of this
+//! worker reach it all the same.
 
 use std::{
-    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,10 +14,9 @@ use olake_shared::{
     events::{Event, What},
     step::{Moment, Step, reach},
     store::{
-        StoreError,
         logs::LogLine,
         tasks::{
-            self, Failure,
+            Failure,
             claim::{Claimed, Work},
             end::{Final, Outcome, Retries},
             input::OneShotResult,
@@ -26,7 +24,7 @@ use olake_shared::{
     },
 };
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::{
     Worker,
@@ -35,43 +33,121 @@ use super::{
     places::Place,
     redact::Redactor,
     running::{Entry, StopReason},
+    writes::{Write, Writer},
 };
 use crate::{
     agent::follow::Progress,
-    connector::{output, result::Findings},
+    connector::{
+        output,
+        result::{Exit, Findings},
+    },
     launch::{Ended, Running, Seen, Update},
 };
 
-/// The first wait before a failed write is tried again; it doubles up to [`LONGEST_WAIT`].
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-
-/// How long a worker that stops tries to store the end of a task. What was written before stays; the task is taken back
-/// by its lease.
-const STOPPING_PATIENCE: Duration = Duration::from_secs(20);
+/// Lines are gathered for this long, or until there are this many bytes of them: a chunk for each glance at the file would
+/// be thousands an hour.
+const GATHER_FOR: Duration = Duration::from_millis(500);
+const GATHER_BYTES: usize = 64 * 1024;
 
 /// Runs a claimed task to its end.
 pub(super) async fn run(worker: Arc<Worker>, task: Box<Claimed>, place: Place) {
     let entry = worker.running.enter(task.fence.task);
+    // The worker may have been told to stop between the claim and this: nobody would tell this task any more.
+    if worker.stop.is_cancelled() {
+        entry.stop(StopReason::Shutdown);
+    }
     let started = Instant::now();
     tracing::info!(
         task.id = %task.fence.task, job.id = task.job, attempt = task.fence.attempt, kind = %task.kind,
         connector = %task.connector_type, version = %task.connector_version, "attempt starts"
     );
-    let mut attempt = Attempt {
-        worker: &worker,
-        task: &task,
-        entry: &entry,
-        redactor: Redactor::default(),
-        findings: Findings::default(),
-        state: None,
-        state_sequence: 0,
-    };
+    let mut attempt = Attempt::new(&worker, &task, &entry);
     let end = attempt.drive().await;
-    let Some(end) = end else {
-        return tracing::warn!(task.id = %task.fence.task, attempt = task.fence.attempt, "the task belongs to another worker now");
-    };
-    if let Some(Some(ended)) = attempt.persist(Write::End(&end)).await {
+    if let Some(end) = &end {
+        attempt.end(end, started).await;
+    }
+    if entry.reason() == Some(StopReason::Fenced) {
+        tracing::warn!(
+            task.id = %task.fence.task, attempt = task.fence.attempt, "the task belongs to another worker now"
+        );
+    }
+    drop(entry);
+    drop(place);
+}
+
+fn failure_class(outcome: &Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Clean => None,
+        Outcome::Bad(failure) => Some(failure.class.as_str()),
+        Outcome::Interrupted(_) => Some(FailureClass::Interrupted.as_str()),
+    }
+}
+
+struct Attempt<'a> {
+    worker: &'a Worker,
+    task: &'a Claimed,
+    entry: &'a Entry,
+    writer: Arc<Writer<'a>>,
+    redactor: Redactor,
+    findings: Findings,
+    /// The newest state that was seen, and its number.
+    state: Option<String>,
+    state_sequence: i64,
+    /// Lines that are not stored yet, their bytes, and the number of the first one in this attempt.
+    lines: Vec<LogLine>,
+    bytes: usize,
+    first_line: i64,
+    /// What could not be read of the connector's files, each told once.
+    gaps: Vec<String>,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(worker: &'a Worker, task: &'a Claimed, entry: &'a Entry) -> Self {
+        Self {
+            worker,
+            task,
+            entry,
+            writer: Arc::new(Writer::new(worker, task, entry)),
+            redactor: Redactor::default(),
+            findings: Findings::default(),
+            state: None,
+            state_sequence: 0,
+            lines: Vec::new(),
+            bytes: 0,
+            first_line: 0,
+            gaps: Vec::new(),
+        }
+    }
+
+    /// Launches the connector and follows it. None: nothing more is to be written of it.
+    async fn drive(&mut self) -> Option<Final> {
+        reach(Step::Described, Moment::Before);
+        let described = describe(&self.worker.queue, self.task);
+        reach(Step::Described, Moment::After);
+        // A worker that slept through its lease must start nothing: the task may be somebody else's.
+        let launched = match described {
+            _ if !self.worker.lease.holds() => {
+                return Some(Final::bare(Outcome::Interrupted("the worker had lost its lease".to_owned())));
+            }
+            Ok(Described { launch, redactor }) => {
+                self.redactor = redactor;
+                self.worker.launcher.launch(launch).await.map_err(|e| Failure::new(e.class(), e.to_string()))
+            }
+            Err(failure) => Err(failure),
+        };
+        let running = match launched {
+            Ok(running) => running,
+            Err(failure) => return Some(Final::bare(Outcome::Bad(failure))),
+        };
+        let ended = self.follow(running).await;
+        let end = self.finish(ended).await;
+        (!self.writer.has_given_up()).then_some(end)
+    }
+
+    /// Stores the end and tells of it.
+    async fn end(&self, end: &Final, started: Instant) {
+        let Some(ended) = self.writer.end(end).await else { return };
+        let (worker, task) = (self.worker, self.task);
         tracing::info!(
             task.id = %task.fence.task, job.id = task.job, attempt = task.fence.attempt, status = %ended.status,
             failure = failure_class(&end.outcome), seconds = started.elapsed().as_secs(), "attempt ended"
@@ -90,109 +166,69 @@ pub(super) async fn run(worker: Arc<Worker>, task: Box<Claimed>, place: Place) {
         }
         reach(Step::OutputDiscarded, Moment::After);
     }
-    drop(entry);
-    drop(place);
-}
 
-fn failure_class(outcome: &Outcome) -> Option<&'static str> {
-    match outcome {
-        Outcome::Clean => None,
-        Outcome::Bad(failure) => Some(failure.class.as_str()),
-        Outcome::Interrupted(_) => Some(FailureClass::Interrupted.as_str()),
-    }
-}
-
-/// A write under the task's fence.
-enum Write<'a> {
-    Phase(TaskPhase),
-    State { job: i64, sequence: i64, text: &'a str },
-    Log(&'a [LogLine]),
-    Stats { text: &'a str, records: Option<i64>, bytes: Option<i64> },
-    End(&'a Final),
-}
-
-impl Write<'_> {
-    fn step(&self) -> Step {
-        match self {
-            Self::Phase(_) => Step::PhaseStored,
-            Self::State { .. } => Step::StateStored,
-            Self::Log(_) => Step::LogStored,
-            Self::Stats { .. } => Step::StatsStored,
-            Self::End(_) => Step::EndStored,
+    /// Writes what the connector leaves until it has ended. Beside that, whatever the writes wait for, tells it to stop
+    /// when there is a reason.
+    async fn follow(&mut self, running: Running) -> Option<Ended> {
+        let (mut updates, control) = running.split();
+        let (entry, writer) = (self.entry, self.writer.clone());
+        let is_one_shot = matches!(self.task.work, Work::OneShot(_));
+        let (deadline, started) = (self.deadline(), Arc::new(Notify::new()));
+        let has_started = started.clone();
+        let stopper = async move {
+            let mut stop = entry.watch();
+            let expired = async {
+                // A sync's deadline counts from the start of its connector, not from the wait for its start guard. For a
+                // short call somebody waits from the beginning.
+                if !is_one_shot {
+                    has_started.notified().await;
+                }
+                tokio::time::sleep(deadline).await;
+            };
+            tokio::select! {
+                () = expired => entry.stop(StopReason::Deadline),
+                () = told_to_stop(&mut stop) => {}
+            }
+            reach(Step::StopTold, Moment::Before);
+            control.stop();
+            reach(Step::StopTold, Moment::After);
+            if entry.reason() != Some(StopReason::Fenced) {
+                writer.phase(TaskPhase::Stopping, None).await;
+            }
+            // The control lives until the connector has ended: dropped, it would end it once more.
+            std::future::pending::<()>().await;
+            drop(control);
+        };
+        tokio::select! {
+            ended = self.take_updates(&mut updates, &started) => ended,
+            () = stopper => None,
         }
     }
-}
 
-struct Attempt<'a> {
-    worker: &'a Worker,
-    task: &'a Claimed,
-    entry: &'a Entry,
-    redactor: Redactor,
-    findings: Findings,
-    /// The newest state that was seen, and its number.
-    state: Option<String>,
-    state_sequence: i64,
-}
-
-impl Attempt<'_> {
-    /// Launches the connector and follows it. None: the task is no longer this worker's.
-    async fn drive(&mut self) -> Option<Final> {
-        reach(Step::Described, Moment::Before);
-        let described = describe(&self.worker.queue, self.task);
-        reach(Step::Described, Moment::After);
-        let launched = match described {
-            Ok(Described { launch, redactor }) => {
-                self.redactor = redactor;
-                self.worker.launcher.launch(launch).await.map_err(|e| Failure::new(e.class(), e.to_string()))
-            }
-            Err(failure) => Err(failure),
-        };
-        let mut running = match launched {
-            Ok(running) => running,
-            Err(failure) => return Some(Final::bare(Outcome::Bad(failure))),
-        };
-        let ended = self.follow(&mut running).await;
-        let end = self.finish(ended).await;
-        (self.entry.reason() != Some(StopReason::Fenced)).then_some(end)
-    }
-
-    /// Writes what the connector leaves until it has ended.
-    async fn follow(&mut self, running: &mut Running) -> Option<Ended> {
-        let mut stop = self.entry.watch();
-        let mut told = false;
-        // The deadline counts from the start of the connector, not from the wait for its start guard.
-        let mut deadline: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(std::future::pending());
+    async fn take_updates(&mut self, updates: &mut mpsc::Receiver<Update>, started: &Notify) -> Option<Ended> {
         loop {
-            tokio::select! {
-                update = running.updates.recv() => match update {
-                    None => return None,
-                    Some(Update::Ended(ended)) => return Some(ended),
-                    Some(Update::Starting(why)) => {
-                        tracing::info!(task.id = %self.id(), why, "the start waits");
-                        self.set_phase(TaskPhase::Starting).await;
-                    }
-                    Some(Update::Started { pid }) => {
-                        tracing::debug!(task.id = %self.id(), pid, "the connector runs");
-                        deadline = Box::pin(tokio::time::sleep(self.deadline()));
-                        if !told {
-                            self.set_phase(TaskPhase::Running).await;
-                        }
-                    }
-                    Some(Update::Progress(progress)) => self.write(progress).await,
-                },
-                () = &mut deadline => {
-                    deadline = Box::pin(std::future::pending());
-                    self.entry.stop(StopReason::Deadline);
+            let update = tokio::select! {
+                update = updates.recv() => update,
+                () = tokio::time::sleep(GATHER_FOR), if !self.lines.is_empty() => {
+                    self.flush().await;
+                    continue;
                 }
-                () = told_to_stop(&mut stop), if !told => {
-                    told = true;
-                    reach(Step::StopTold, Moment::Before);
-                    running.stop();
-                    reach(Step::StopTold, Moment::After);
-                    if self.entry.reason() != Some(StopReason::Fenced) {
-                        self.set_phase(TaskPhase::Stopping).await;
+            };
+            match update {
+                None => return None,
+                Some(Update::Ended(ended)) => return Some(ended),
+                Some(Update::Starting(why)) => {
+                    tracing::info!(task.id = %self.id(), why, "the start waits");
+                    self.writer.phase(TaskPhase::Starting, Some(&why)).await;
+                }
+                Some(Update::Started { pid }) => {
+                    tracing::debug!(task.id = %self.id(), pid, "the connector runs");
+                    started.notify_one();
+                    if self.entry.reason().is_none() {
+                        self.writer.phase(TaskPhase::Running, None).await;
                     }
                 }
+                Some(Update::Progress(progress)) => self.write(progress).await,
             }
         }
     }
@@ -207,66 +243,106 @@ impl Attempt<'_> {
             (TaskKind::Spec, _) => deadlines.spec,
             (TaskKind::Check, _) => deadlines.check,
             (TaskKind::Discover, _) => deadlines.discover,
-            (TaskKind::Sync, Work::Sync(sync)) => {
+            (TaskKind::Difference, _) => deadlines.difference,
+            (TaskKind::Sync | TaskKind::Clear, Work::Sync(sync)) => {
                 sync.settings.timeout_seconds.map_or(deadlines.sync, Duration::from_secs)
             }
-            (TaskKind::Sync, Work::OneShot(_)) => deadlines.sync,
+            (TaskKind::Sync | TaskKind::Clear, Work::Clear(clear)) => {
+                clear.settings.timeout_seconds.map_or(deadlines.sync, Duration::from_secs)
+            }
+            (TaskKind::Sync | TaskKind::Clear, Work::OneShot(_)) => deadlines.sync,
         }
-    }
-
-    async fn set_phase(&self, phase: TaskPhase) {
-        self.persist(Write::Phase(phase)).await;
     }
 
     /// Writes one step of progress: the state first, since a lost one can break a job for good.
     async fn write(&mut self, progress: Progress) {
+        self.take_lines(progress.log);
         for error in &progress.errors {
-            tracing::debug!(task.id = %self.id(), %error, "a file of the connector was not read");
+            self.tell_gap(error.to_string());
         }
-        let lines = self.take_lines(progress.log);
+        let has_state = progress.state.is_some();
         if let (Some(state), Some(job)) = (progress.state, self.task.job) {
             self.state_sequence += 1;
             let text = state.into_string();
-            self.persist(Write::State { job, sequence: self.state_sequence, text: &text }).await;
+            self.writer.persist(Write::State { job, sequence: self.state_sequence, text: &text }).await;
             self.state = Some(text);
         }
-        let mut told = !lines.is_empty();
-        self.persist(Write::Log(&lines)).await;
+        let mut told = false;
+        if has_state || self.bytes >= GATHER_BYTES {
+            self.flush().await;
+            told = true;
+        }
         if let Some(stats) = &progress.stats
             && let Ok(text) = serde_json::to_string(stats)
         {
             told = true;
             let (records, bytes) = (signed(stats.synced_records), signed(stats.bytes));
-            self.persist(Write::Stats { text: &text, records, bytes }).await;
+            self.writer.persist(Write::Stats { text: &text, records, bytes }).await;
         }
         if told {
-            self.worker.events.publish(Event {
-                task: self.id(),
-                project: self.task.project.clone(),
-                job: self.task.job,
-                what: What::Progress,
-            });
+            self.tell_progress();
         }
     }
 
+    /// Stores the lines that were gathered.
+    async fn flush(&mut self) {
+        if self.lines.is_empty() {
+            return;
+        }
+        let lines = std::mem::take(&mut self.lines);
+        self.bytes = 0;
+        self.writer.persist(Write::Log { first: self.first_line, lines: &lines }).await;
+        self.first_line += i64::try_from(lines.len()).unwrap_or(i64::MAX);
+        self.tell_progress();
+    }
+
+    fn tell_progress(&self) {
+        self.worker.events.publish(Event {
+            task: self.id(),
+            project: self.task.project.clone(),
+            job: self.task.job,
+            what: What::Progress,
+        });
+    }
+
     /// Looks at the lines for results, and makes them fit to be stored.
-    fn take_lines(&mut self, lines: Vec<output::LogLine>) -> Vec<LogLine> {
-        lines
-            .into_iter()
-            .map(|line| {
-                self.findings.observe(&line);
-                LogLine {
-                    level: line.level.as_str().to_owned(),
-                    time: line.time,
-                    message: self.redactor.clean(&line.message).into_owned(),
-                }
-            })
-            .collect()
+    fn take_lines(&mut self, lines: Vec<output::LogLine>) {
+        for line in lines {
+            self.findings.observe(&line);
+            let message = self.redactor.clean(&line.message).into_owned();
+            self.bytes += message.len() + 64;
+            self.lines.push(LogLine { level: line.level.as_str().to_owned(), time: line.time, message });
+        }
+    }
+
+    /// What could not be read of the connector's files is said in the task's log, once.
+    fn tell_gap(&mut self, error: String) {
+        if self.gaps.len() < 20 && !self.gaps.contains(&error) {
+            tracing::warn!(task.id = %self.id(), error, "a file of the connector was not read");
+            self.gaps.push(error);
+        }
+    }
+
+    /// The end of the console, when a run failed without a word of its own in its log: a crash is told there alone.
+    fn take_console(&mut self, seen: &Seen, tail: &[String]) {
+        let failed = !matches!(seen, Seen::Exit(Exit::Code(0)));
+        if failed && self.findings.last_fatal().is_none() {
+            let time = self.worker.queue.now();
+            let lines = tail.iter().map(|text| output::LogLine {
+                level: output::Level::Error,
+                time,
+                message: text.clone(),
+                json: None,
+            });
+            let known: Vec<String> = self.lines.iter().map(|line| line.message.clone()).collect();
+            let new: Vec<_> = lines.filter(|line| !known.contains(&line.message)).collect();
+            self.take_lines(new);
+        }
     }
 
     /// Puts together what is written with the end.
     async fn finish(&mut self, ended: Option<Ended>) -> Final {
-        let (seen, streams) = match ended {
+        let (seen, catalog) = match ended {
             None => (Seen::Vanished, None),
             Some(ended) => {
                 let rest = ended.rest;
@@ -276,10 +352,24 @@ impl Attempt<'_> {
                 // Lines go in parts of their own, so that the last transaction stays small.
                 let log = Progress { state: None, stats: rest.progress.stats, ..rest.progress };
                 self.write(log).await;
-                (ended.seen, rest.streams)
+                self.take_console(&ended.seen, &rest.console_tail);
+                self.flush().await;
+                let catalog =
+                    if self.task.kind == TaskKind::Difference { rest.difference } else { rest.streams };
+                (ended.seen, catalog)
             }
         };
-        let meaning = interpret(self.task, &seen, self.entry.reason(), &self.findings, streams.as_deref());
+        // Without a state the connector makes an empty one, of the oldest version: no state is better.
+        if let Work::Clear(clear) = &self.task.work
+            && clear.state.is_none()
+        {
+            self.state = None;
+        }
+        if let Some(why) = self.writer.broken() {
+            let words = format!("what the connector left could not be stored: {why}");
+            return Final::bare(Outcome::Bad(Failure::new(FailureClass::Infrastructure, words)));
+        }
+        let meaning = interpret(self.task, &seen, self.entry.reason(), &self.findings, catalog.as_deref());
         let outcome = match meaning.outcome {
             Outcome::Bad(failure) => Outcome::Bad(Failure {
                 message: self.redactor.clean(&failure.message).into_owned(),
@@ -296,6 +386,7 @@ impl Attempt<'_> {
         let totals = self.findings.totals();
         let retries = match &self.task.work {
             Work::Sync(sync) => Retries::of_job(sync.settings.retries),
+            Work::Clear(clear) => Retries::of_clear(clear.settings.retries),
             // A person waits for the answer: the failure is one.
             Work::OneShot(_) => Retries::default(),
         };
@@ -308,51 +399,6 @@ impl Attempt<'_> {
             result,
             spec: meaning.spec,
             retries,
-        }
-    }
-
-    async fn store(&self, write: &Write<'_>) -> Result<Option<tasks::Ended>, StoreError> {
-        let (queue, fence) = (&self.worker.queue, self.task.fence);
-        match write {
-            Write::Phase(phase) => queue.set_phase(fence, *phase).await?,
-            Write::State { job, sequence, text } => queue.push_state(fence, *job, *sequence, text).await?,
-            Write::Log(lines) => queue.append_log(fence, lines).await?,
-            Write::Stats { text, records, bytes } => queue.push_stats(fence, text, *records, *bytes).await?,
-            Write::End(end) => return queue.end(fence, end).await.map(Some),
-        }
-        Ok(None)
-    }
-
-    /// Tries a write until it is done; the end of the task is answered by what became of it. None: the fence refused it, or this worker stops and the database stays away.
-    async fn persist(&self, write: Write<'_>) -> Option<Option<tasks::Ended>> {
-        let mut wait = FIRST_WAIT;
-        let mut stopping_since: Option<Instant> = None;
-        loop {
-            if self.entry.reason() == Some(StopReason::Fenced) {
-                return None;
-            }
-            reach(write.step(), Moment::Before);
-            match self.store(&write).await {
-                Ok(done) => {
-                    reach(write.step(), Moment::After);
-                    return Some(done);
-                }
-                Err(StoreError::Fenced) => {
-                    self.entry.stop_now(StopReason::Fenced);
-                    return None;
-                }
-                Err(error) => {
-                    tracing::warn!(task.id = %self.id(), %error, "a write failed and is tried again");
-                    if self.worker.stop.is_cancelled() {
-                        let since = *stopping_since.get_or_insert_with(Instant::now);
-                        if since.elapsed() > STOPPING_PATIENCE {
-                            return None;
-                        }
-                    }
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LONGEST_WAIT);
-                }
-            }
         }
     }
 }

@@ -19,6 +19,8 @@ pub enum StopReason {
     Shutdown,
     /// The task has another owner by now.
     Fenced,
+    /// The database will never take what it leaves.
+    Broken,
 }
 
 /// The running tasks. The first reason to stop counts, but a wish to cancel goes before a shutdown: the task must not
@@ -104,7 +106,10 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        if let Ok(mut tasks) = self.tasks.0.lock() {
+        // Not a later attempt's: this one may have been paused while the task went round and came back here.
+        if let Ok(mut tasks) = self.tasks.0.lock()
+            && tasks.get(&self.id).is_some_and(|stop| stop.same_channel(&self.stop))
+        {
             tasks.remove(&self.id);
         }
     }
@@ -115,6 +120,17 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    #[test]
+    fn the_end_of_an_old_attempt_leaves_the_new_one_in_its_place() {
+        let tasks = RunningTasks::default();
+        let old = tasks.enter(Uuid::nil());
+        let new = tasks.enter(Uuid::nil());
+        drop(old);
+        assert_eq!(tasks.len(), 1);
+        drop(new);
+        assert_eq!(tasks.len(), 0);
+    }
 
     #[test]
     fn a_wish_to_cancel_goes_before_a_shutdown_and_not_the_other_way_round() {

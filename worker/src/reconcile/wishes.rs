@@ -9,6 +9,9 @@ use super::{Worker, running::StopReason};
 
 pub(super) async fn run(worker: Arc<Worker>) {
     let mut events = worker.events.subscribe();
+    // Kept over all events: a busy bus must not keep this look from its turn.
+    let mut net = tokio::time::interval(worker.settings.reconcile);
+    net.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // Until the last connector has ended: a wish counts also while this worker stops.
     loop {
         tokio::select! {
@@ -18,7 +21,7 @@ pub(super) async fn run(worker: Arc<Worker>) {
                 Err(RecvError::Lagged(_)) => look(&worker).await,
                 Err(RecvError::Closed) => return,
             },
-            () = tokio::time::sleep(worker.settings.reconcile) => look(&worker).await,
+            _ = net.tick() => look(&worker).await,
             () = stopped(&worker) => return,
         }
     }

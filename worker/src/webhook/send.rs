@@ -87,7 +87,12 @@ impl Caller {
             .unwrap_or(Err(CallError::Timeout(self.policy.timeout.as_secs())))
     }
 
-    fn request(&self, url: &Url, delivery: &Delivery, body: String) -> Result<Request<Full<Bytes>>, CallError> {
+    fn request(
+        &self,
+        url: &Url,
+        delivery: &Delivery,
+        body: String,
+    ) -> Result<Request<Full<Bytes>>, CallError> {
         let timestamp = self.clock.now().timestamp();
         let mut target = url.path().to_owned();
         if let Some(query) = url.query() {
@@ -170,7 +175,8 @@ mod tests {
 
     #[test]
     fn credentials_of_a_url_become_a_header() {
-        let header = |url: &str| credentials(&Url::parse(url).unwrap()).map(|h| h.to_str().unwrap().to_owned());
+        let header =
+            |url: &str| credentials(&Url::parse(url).unwrap()).map(|h| h.to_str().unwrap().to_owned());
         assert_eq!(header("https://user:p%40ss@example.com/").as_deref(), Some("Basic dXNlcjpwQHNz"));
         assert_eq!(header("https://example.com/"), None);
     }

@@ -88,12 +88,12 @@ async fn a_dropped_run_is_ended_and_its_last_state_can_be_recovered() {
     let pid = started(&mut running).await;
     eventually("the connector is ready", || output.join("ready").exists()).await;
     drop(running);
-    let ending = stage.launcher.recover(attempt).await.unwrap().unwrap();
+    let ending = stage.launcher.recover(attempt, 0).await.unwrap().unwrap();
     assert_eq!(process(pid), None);
     assert!(ending.progress.state.is_some());
     stage.launcher.discard(attempt.task, 1).await.unwrap();
     assert!(!output.exists());
-    assert!(stage.launcher.recover(attempt).await.unwrap().is_none());
+    assert!(stage.launcher.recover(attempt, 0).await.unwrap().is_none());
 }
 
 #[tokio::test]

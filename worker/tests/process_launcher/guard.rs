@@ -110,7 +110,8 @@ async fn a_dead_worker_s_connector_ends_with_its_last_state_written() {
         args: vec!["-c".to_owned(), script.to_owned()],
         env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
         cwd: folder.path().to_owned(),
-        guard: GuardFiles { lock: path("t.lock"), record: path("t.json"), once: true },
+        inputs: "/nowhere".into(),
+        guard: GuardFiles { lock: path("t.lock"), record: path("t.json"), over: path("t.over"), once: true },
         single: None,
         grace_millis: 60_000,
     };

@@ -52,15 +52,18 @@ pub(super) async fn login(
 ) -> Answer<LoginData> {
     let address = request.remote_addr().as_socket_addr().map(SocketAddr::ip);
     let now = context.store.clock().now();
-    let attempt = context.throttle.begin(&login.username, address, now).map_err(|wait| {
+    let attempt = context.throttle.begin(&login.username, address, now).await.map_err(|wait| {
         tracing::warn!("logins are held back after too many failures");
         Problem::too_many(format!("Too many failed logins: try again in {wait} seconds"), wait)
     })?;
     let (user, hash) = context.store.user_by_name(&login.username).await?.unzip();
     // An unknown name costs the same time as a wrong password.
     let right = password::verify_async(Secret::new(login.password.0), hash).await?;
-    let Some(user) = user.filter(|_| right) else { return Err(Problem::invalid_credentials()) };
-    context.throttle.succeeded(&attempt);
+    let Some(user) = user.filter(|_| right) else {
+        attempt.failed(context.store.clock().now());
+        return Err(Problem::invalid_credentials());
+    };
+    attempt.succeeded();
     let token = new_token();
     let settings = &context.settings;
     context.store.create_session(user.id, &token, settings.session_ttl).await?;

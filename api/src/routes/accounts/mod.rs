@@ -46,8 +46,7 @@ impl Api {
 
     /// Make an account
     ///
-    /// Where the server lets everybody sign up; a 403 where it does not. The first account there is becomes an
-    /// administrator.
+    /// Where the server lets everybody sign up; a 403 where it does not. No account that signs up is an administrator.
     #[oai(path = "/signup", method = "post", operation_id = "signup")]
     async fn signup(&self, context: Data<&Context>, body: Json<Signup>) -> Answer<NewAccount> {
         signup::signup(&context, body.0).await
@@ -66,6 +65,14 @@ impl Api {
     /// The account that the request is made by.
     #[oai(path = "/auth", method = "get", operation_id = "whoAmI")]
     async fn whoami(&self, auth: Auth) -> Answer<Me> {
+        whoami::whoami(&auth)
+    }
+
+    /// Whether I am signed in
+    ///
+    /// As `GET /auth`.
+    #[oai(path = "/auth/check", method = "get", operation_id = "checkAuth")]
+    async fn check(&self, auth: Auth) -> Answer<Me> {
         whoami::whoami(&auth)
     }
 }

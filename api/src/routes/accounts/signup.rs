@@ -53,9 +53,10 @@ pub(super) async fn signup(context: &Context, signup: Signup) -> Answer<NewAccou
     }
     check(&signup.username, &signup.email, &signup.password.0)
         .map_err(|(field, reason)| Problem::bad_request(field, reason))?;
-    let is_admin = context.store.count_users().await? == 0;
     let password_hash = password::hash_async(Secret::new(signup.password.0)).await?;
-    let new = NewUser { username: signup.username, email: signup.email, password_hash, is_admin };
+    // Administrators come of the configuration and of the command line alone: whoever is first to reach an open server
+    // must not own it.
+    let new = NewUser { username: signup.username, email: signup.email, password_hash, is_admin: false };
     let user = context.store.create_user(new).await?;
     ok(
         format!("Account {} is made", user.username),
@@ -68,17 +69,46 @@ pub(super) async fn signup(context: &Context, signup: Signup) -> Answer<NewAccou
 /// # Errors
 /// The field, and what is wrong with it.
 pub fn check(username: &str, email: &str, password: &str) -> Result<(), (&'static str, String)> {
-    let visible = |text: &str| !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    check_username(username)?;
+    check_email(email)?;
+    check_password(password)
+}
+
+fn visible(text: &str) -> bool {
+    !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+}
+
+/// What an account's name must be like.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_username(username: &str) -> Result<(), (&'static str, String)> {
     if !visible(username) || username.chars().count() > LONGEST_USERNAME {
         return Err((
             "username",
             format!("must be 1 to {LONGEST_USERNAME} visible characters, without blanks"),
         ));
     }
+    Ok(())
+}
+
+/// What an account's address must be like.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_email(email: &str) -> Result<(), (&'static str, String)> {
     let is_address = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
     if !visible(email) || !is_address || email.len() > LONGEST_EMAIL {
         return Err(("email", "must be a mail address, such as ann@example.com".into()));
     }
+    Ok(())
+}
+
+/// What an account's password must be like.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_password(password: &str) -> Result<(), (&'static str, String)> {
     if !PASSWORD_CHARACTERS.contains(&password.chars().count()) {
         let (least, most) = (PASSWORD_CHARACTERS.start(), PASSWORD_CHARACTERS.end());
         return Err(("password", format!("must have {least} to {most} characters")));

@@ -1,8 +1,8 @@
 //! `DELETE P/sources/{id}`, `DELETE P/destinations/{id}`.
 
-use olake_shared::store::connections::Side;
 use poem_openapi::Object;
 
+use super::update::Target;
 use crate::{
     context::Context,
     envelope::{Answer, ok},
@@ -17,8 +17,10 @@ pub struct Deleted {
 }
 
 /// Deletes a source or destination that no job uses.
-pub async fn delete(context: &Context, side: Side, project: &str, id: i64, user: i64) -> Answer<Deleted> {
+pub async fn delete(context: &Context, project: &str, target: Target) -> Answer<Deleted> {
+    let Target { side, id, user, if_match } = target;
     let project = scope::project(context, project).await?;
-    let name = project.delete_connection(side, id, user).await?;
+    let if_match = if_match.of(project.connection(side, id).await?.revision)?;
+    let name = project.delete_connection(side, id, if_match, user).await?;
     ok(format!("{} '{name}' deleted", side.name()), Deleted { name })
 }

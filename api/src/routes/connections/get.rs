@@ -13,7 +13,7 @@ use crate::{
 pub async fn get(context: &Context, side: Side, project: &str, id: i64) -> TaggedAnswer<ConnectionItem> {
     let project = scope::project(context, project).await?;
     let connection = project.connection(side, id).await?;
-    let jobs = project.jobs_by_connection(side, Some(id)).await?.remove(&id).unwrap_or_default();
+    let jobs = project.jobs_of_connection(side, id).await?;
     let (message, revision) = (format!("{} '{}'", side.name(), connection.name), connection.revision);
     tagged(message, ConnectionItem::new(side, connection, jobs), revision)
 }

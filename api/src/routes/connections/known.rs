@@ -1,7 +1,7 @@
 //! Which connectors the live workers run.
 //!
-//! A source's type and version must be those of a connector. A destination has no program of its own: its type is known
-//! if some connector writes it, and its spec and test run in a source's program.
+//! A source's type and version must be those of a connector. A destination has no program of its own: its type and
+//! version are known if a connector of that version writes it, and its spec and test run in a source's program.
 
 use olake_shared::store::{
     connections::{ConnectionInput, Side},
@@ -26,16 +26,34 @@ fn check_against(runs: &Runs, side: Side, wanted: &str, version: &str, at: &str)
     match side {
         Side::Source => source(runs, wanted, version, at).map(|_| ()),
         Side::Destination => {
-            if runs.connectors.iter().any(|connector| writes(connector, wanted)) {
-                return Ok(());
-            }
-            let known = listed(runs.connectors.iter().flat_map(|connector| connector.destinations.iter()));
-            Err(Problem::bad_request(
-                format!("{at}type"),
-                format!("no worker writes '{wanted}'; known are {known}"),
-            ))
+            written(runs, wanted, at)?;
+            writer(runs, wanted, version, at).map(|_| ())
         }
     }
+}
+
+/// Checks that some connector writes a destination, at whatever version.
+fn written(runs: &Runs, wanted: &str, at: &str) -> Result<(), Problem> {
+    if runs.connectors.iter().any(|connector| writes(connector, wanted)) {
+        return Ok(());
+    }
+    let known = listed(runs.connectors.iter().flat_map(|connector| connector.destinations.iter()));
+    Err(Problem::bad_request(format!("{at}type"), format!("no worker writes '{wanted}'; known are {known}")))
+}
+
+/// The first connector that writes a destination at a version.
+fn writer<'a>(
+    runs: &'a Runs,
+    wanted: &str,
+    version: &str,
+    at: &str,
+) -> Result<&'a RunnableConnector, Problem> {
+    let writers = || runs.connectors.iter().filter(|connector| writes(connector, wanted));
+    writers().find(|connector| connector.version == version).ok_or_else(|| {
+        let known = listed(writers().map(|connector| &connector.version));
+        let reason = format!("no worker writes '{wanted}' at {version}; known are {known}");
+        Problem::bad_request(format!("{at}version"), reason)
+    })
 }
 
 /// What live workers run, for a call that needs one.
@@ -95,7 +113,7 @@ pub fn destination<'a>(
     if let Some(source_version) = source_version {
         version_form(source_version, "source_version")?;
     }
-    check_against(runs, Side::Destination, wanted, version, "")?;
+    written(runs, wanted, "")?;
     if let Some(source_type) = source_type {
         let connector = source(runs, source_type, source_version.unwrap_or(version), "source_")?;
         if writes(connector, wanted) {
@@ -105,14 +123,7 @@ pub fn destination<'a>(
         return Err(Problem::bad_request("source_type", reason));
     }
     let version = source_version.unwrap_or(version);
-    let writers = || runs.connectors.iter().filter(|connector| writes(connector, wanted));
-    writers().find(|connector| connector.version == version).ok_or_else(|| {
-        let known = listed(writers().map(|connector| &connector.version));
-        Problem::bad_request(
-            "version",
-            format!("no worker writes '{wanted}' at {version}; known are {known}"),
-        )
-    })
+    writer(runs, wanted, version, "")
 }
 
 fn writes(connector: &RunnableConnector, destination: &str) -> bool {
@@ -185,8 +196,9 @@ mod tests {
     }
 
     #[test]
-    fn a_destination_is_known_at_any_version() {
-        assert!(check_against(&runs(), Side::Destination, "iceberg", "v0.7.0", "").is_ok());
+    fn a_source_and_a_destination_are_known_at_the_versions_of_connectors() {
+        assert!(check_against(&runs(), Side::Destination, "ICEBERG", "v0.8.2", "").is_ok());
+        assert!(check_against(&runs(), Side::Destination, "iceberg", "v0.7.0", "").is_err());
         assert!(check_against(&runs(), Side::Source, "postgres", "v0.7.0", "").is_err());
     }
 }

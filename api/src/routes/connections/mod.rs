@@ -3,7 +3,8 @@
 //! - [`request`]: what a request may hold, and what of it is refused;
 //! - [`known`]: which connectors the live workers run;
 //! - [`item`]: what an answer shows;
-//! - [`create`], [`list`], [`get`], [`update`], [`delete`], [`test`], [`spec`]: one operation each.
+//! - [`create`], [`list`], [`get`], [`update`], [`delete`], [`test`], [`spec`],
+//!   [`versions`]: one operation each.
 //!
 //! An operation takes the side ([`olake_shared::store::connections::Side`]); `sources` and `destinations` give it.
 
@@ -17,3 +18,4 @@ pub mod request;
 pub mod spec;
 pub mod test;
 pub mod update;
+pub mod versions;

@@ -36,14 +36,14 @@ impl Given {
     }
 }
 
-/// A name without the blanks around it.
+/// A name, as it was received: blanks around it are part of it.
 ///
 /// # Errors
-/// 400 when nothing is left, it is too long, or it holds control characters.
+/// 400 when it is blank, it is too long, or it holds control characters.
 pub fn name(text: &str, at: &str) -> Result<String, Problem> {
-    let name = text.trim();
+    let name = text;
     let refused = |reason: String| Problem::bad_request(format!("{at}name"), reason);
-    if name.is_empty() {
+    if name.trim().is_empty() {
         return Err(refused("must not be empty".to_owned()));
     }
     if name.chars().count() > LONGEST_NAME {
@@ -91,8 +91,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_trimmed_and_bounded() {
-        assert_eq!(name("  orders ", "").unwrap(), "orders");
+    fn a_name_is_kept_as_it_is_and_bounded() {
+        assert_eq!(name("  orders ", "").unwrap(), "  orders ");
         assert_eq!(name(&"é".repeat(200), "").unwrap().chars().count(), 200);
         for bad in ["", "   ", "a\u{0}b", "a\nb", &"x".repeat(201)] {
             assert!(name(bad, "").is_err(), "{bad:?}");

@@ -2,6 +2,7 @@
 
 use olake_shared::{
     domain::task::TaskId,
+    json::parse_json,
     store::{
         ProjectStore,
         specs::SpecKey,
@@ -67,7 +68,7 @@ fn failed(why: &str) -> Problem {
 }
 
 fn read(text: &str) -> Result<Value, Problem> {
-    serde_json::from_str(text).map_err(|_| failed("the connector printed no JSON"))
+    parse_json(text).map_err(|_| failed("the connector printed no JSON"))
 }
 
 impl Spec {

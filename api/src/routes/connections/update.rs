@@ -5,17 +5,17 @@ use olake_shared::store::connections::Side;
 use super::{item::WrittenConnection, known, request::Given};
 use crate::{
     context::Context,
-    envelope::{TaggedAnswer, tagged},
+    envelope::{IfMatch, TaggedAnswer, tagged},
     routes::scope,
 };
 
-/// Which one is replaced, by whom, and which revision it must still have.
-#[derive(Clone, Copy, Debug)]
+/// Which one is replaced or deleted, by whom, and which revision it must still have.
+#[derive(Clone, Debug)]
 pub struct Target {
     pub side: Side,
     pub id: i64,
     pub user: i64,
-    pub if_match: Option<i64>,
+    pub if_match: IfMatch,
 }
 
 /// Replaces a source or destination. Running syncs keep what they started with.
@@ -28,6 +28,7 @@ pub async fn update(
     let Target { side, id, user, if_match } = target;
     let project = scope::project(context, project).await?;
     let current = project.connection(side, id).await?;
+    let if_match = if_match.of(current.revision)?;
     let input = given.input("")?;
     // What it has already is not asked again: an edit must stay possible when the workers have moved on.
     if (&current.connector_type, &current.version) != (&input.connector_type, &input.version) {

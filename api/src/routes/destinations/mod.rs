@@ -26,14 +26,15 @@ use super::{
         list,
         test::{self, Asker, Tested},
         update::{self, Target},
+        versions::{self, Versions},
     },
 };
 use crate::{
     auth::Auth,
     context::Context,
-    envelope::{Answer, LaterAnswer, TaggedAnswer, if_match},
+    envelope::{Answer, IfMatch, LaterAnswer, TaggedAnswer},
     json::{Json, OptionalJson},
-    paging::{PagedAnswer, Wanted},
+    paging::{PagedAnswer, Wanted, checked_search},
 };
 
 const SIDE: Side = Side::Destination;
@@ -79,6 +80,49 @@ impl Api {
             ..body
         };
         spec::read(&context, &projectid, Asker::new(&auth, &prefer), query).await
+    }
+
+    /// The form of a destination, as a POST
+    ///
+    /// As the GET, with its fields in the body.
+    #[oai(
+        path = "/api/v1/project/:projectid/destinations/spec",
+        method = "post",
+        operation_id = "readDestinationSpec"
+    )]
+    async fn post_spec(
+        &self,
+        auth: Auth,
+        context: Data<&Context>,
+        /// The project, as `olake`
+        projectid: Path<String>,
+        /// `respond-async`: answer the task instead of waiting for it
+        #[oai(name = "Prefer")]
+        prefer: Header<Option<String>>,
+        body: Json<DestinationSpecQuery>,
+    ) -> LaterAnswer<DestinationSpec> {
+        spec::read(&context, &projectid, Asker::new(&auth, &prefer), body.0).await
+    }
+
+    /// List the versions of a destination
+    ///
+    /// Newest first: what the workers run; if none runs it, what they once ran, or what is configured. Never empty.
+    #[oai(
+        path = "/api/v1/project/:projectid/destinations/versions",
+        method = "get",
+        operation_id = "listDestinationVersions"
+    )]
+    async fn versions(
+        &self,
+        _auth: Auth,
+        context: Data<&Context>,
+        /// The project, as `olake`
+        projectid: Path<String>,
+        /// What is written, as `parquet` or `iceberg`
+        #[oai(name = "type")]
+        connector_type: Query<Option<String>>,
+    ) -> Answer<Versions> {
+        versions::versions(&context, SIDE, &projectid, connector_type.0).await
     }
 
     /// Test a destination
@@ -143,8 +187,12 @@ impl Api {
         limit: Query<Option<i64>>,
         /// From the `Link` header of the page before
         cursor: Query<Option<String>>,
+        /// Only those whose name holds this text, without regard to case
+        search: Query<Option<String>>,
     ) -> PagedAnswer<Vec<ConnectionItem>> {
-        list::list(&context, SIDE, &projectid, Wanted::new(limit.0, cursor.as_deref())?, uri).await
+        checked_search(search.as_deref())?;
+        let page = Wanted::new(limit.0, cursor.as_deref())?;
+        list::list(&context, SIDE, &projectid, search.as_deref(), page, uri).await
     }
 
     /// Show a destination
@@ -189,14 +237,14 @@ impl Api {
         if_match_header: Header<Option<String>>,
         body: Json<DestinationBody>,
     ) -> TaggedAnswer<WrittenConnection> {
-        let if_match = if_match(if_match_header.as_deref())?;
+        let if_match = IfMatch::read(if_match_header.as_deref());
         let target = Target { side: SIDE, id: id.0, user: auth.user().id, if_match };
         update::update(&context, &projectid, target, body.0.into()).await
     }
 
     /// Delete a destination
     ///
-    /// Refused (409) while jobs use it. Its name is free again.
+    /// Refused (409) while jobs use it. Its name is free again. With `If-Match` only the revision of that `ETag` is deleted.
     #[oai(
         path = "/api/v1/project/:projectid/destinations/:id",
         method = "delete",
@@ -210,7 +258,12 @@ impl Api {
         projectid: Path<String>,
         /// The destination's id
         id: Path<i64>,
+        /// The `ETag` that was read
+        #[oai(name = "If-Match")]
+        if_match_header: Header<Option<String>>,
     ) -> Answer<delete::Deleted> {
-        delete::delete(&context, SIDE, &projectid, id.0, auth.user().id).await
+        let if_match = IfMatch::read(if_match_header.as_deref());
+        let target = Target { side: SIDE, id: id.0, user: auth.user().id, if_match };
+        delete::delete(&context, &projectid, target).await
     }
 }

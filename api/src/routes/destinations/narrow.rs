@@ -4,6 +4,7 @@
 //! `writer.dependencies.catalog_type.oneOf`, and their shown names in the uischema. A client that knows its catalog wants
 //! that branch alone.
 
+use olake_shared::json::parse_json;
 use serde_json::{Map, Value, json};
 
 /// Keeps the branch of `catalog` alone. A spec that has no such branch stays as it is.
@@ -12,7 +13,7 @@ pub fn to_catalog(spec: &mut Value, catalog: &str) {
         return;
     };
     if let Some(Value::String(text)) = spec.get_mut("uischema")
-        && let Ok(mut form) = serde_json::from_str::<Value>(text)
+        && let Ok(mut form) = parse_json(text.as_str())
     {
         narrow_names(&mut form, place);
         *text = form.to_string();

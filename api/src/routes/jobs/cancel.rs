@@ -17,6 +17,12 @@ pub struct Cancelled {
     pub message: String,
 }
 
+/// Whether a path is that of a cancel.
+pub fn is_path(path: &str) -> bool {
+    let parts = path.strip_prefix("/api/v1/project/").unwrap_or_default().split('/').collect::<Vec<_>>();
+    matches!(parts.as_slice(), [_, "jobs", _, "cancel"])
+}
+
 /// Refuses a GET that another site's page makes: a link or an image there must not end a sync.
 ///
 /// # Errors

@@ -4,11 +4,12 @@ use super::{item::WrittenJob, request::JobBody, sides};
 use crate::{
     context::Context,
     envelope::{TaggedAnswer, tagged},
+    received::{Echo, Received},
     routes::scope,
 };
 
 /// Makes a job, and its source and destination if they are new, in one transaction.
-pub async fn create(context: &Context, project: &str, user: i64, body: JobBody) -> TaggedAnswer<WrittenJob> {
+pub async fn create(context: &Context, project: &str, user: i64, body: Received<JobBody>) -> TaggedAnswer<Echo<WrittenJob>> {
     let project = scope::project(context, project).await?;
     let input = body.input()?;
     sides::check(context, &project, &input, None).await?;
@@ -18,5 +19,6 @@ pub async fn create(context: &Context, project: &str, user: i64, body: JobBody) 
     }
     let job = written?;
     let (message, revision) = (format!("job '{}' created", job.name), job.revision);
-    tagged(message, WrittenJob::new(job, body), revision)
+    let (source, destination) = sides::echo(&project, &body, &job).await;
+    tagged(message, body.echo(|body| WrittenJob::new(job.id, body, source, destination)), revision)
 }

@@ -1,5 +1,6 @@
 //! `DELETE P/jobs/{id}`.
 
+use super::update::Target;
 use crate::{
     context::Context,
     envelope::{Answer, ok},
@@ -7,8 +8,11 @@ use crate::{
 };
 
 /// Deletes a job and cancels what runs of it.
-pub async fn delete(context: &Context, project: &str, id: i64, user: i64) -> Answer<Deleted> {
-    let (name, ended) = scope::project(context, project).await?.delete_job(id, user).await?;
+pub async fn delete(context: &Context, project: &str, target: Target) -> Answer<Deleted> {
+    let Target { id, user, if_match } = target;
+    let project = scope::project(context, project).await?;
+    let if_match = if_match.of(project.job(id).await?.revision)?;
+    let (name, ended) = project.delete_job(id, if_match, user).await?;
     for task in &ended {
         context.announce_ended(task);
     }

@@ -3,14 +3,21 @@
 use chrono::{DateTime, Utc};
 use olake_shared::{
     domain::settings::{AdvancedSettings, MissedSlots},
-    store::{connections::Connection, jobs::Job},
+    json::parse_json,
+    store::{
+        connections::Connection,
+        jobs::Job,
+        lists::{JobBrief, SideBrief},
+    },
 };
 use poem_openapi::Object;
+use serde_json::{Map, Value};
 
 use super::request::{AdvancedSettingsBody, JobBody, JobSide, MissedSlotsWord};
-use crate::{document::Document, problem::Problem};
+use crate::document::Document;
 
-/// A job that was written: the request as it was, with its id and with secrets as tokens.
+/// A job that was written: the request as it was, with its id and with secrets as tokens. Members that the request had
+/// beside these are there, too.
 #[derive(Clone, Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct WrittenJob {
@@ -30,20 +37,23 @@ pub struct WrittenJob {
     pub activate: Option<bool>,
     /// As it was sent.
     pub advanced_settings: Option<AdvancedSettingsBody>,
+    /// As it was sent.
+    pub difference_streams: Option<Document>,
 }
 
 impl WrittenJob {
-    /// The echo of `body`, which `job` came of.
-    pub fn new(job: Job, body: JobBody) -> Self {
+    /// The echo of `body` with its sides as they are shown.
+    pub fn new(id: i64, body: JobBody, source: JobSide, destination: JobSide) -> Self {
         Self {
-            id: job.id,
-            name: job.name,
-            source: body.source.echo(job.source.config),
-            destination: body.destination.echo(job.destination.config),
+            id,
+            name: body.name,
+            source,
+            destination,
             frequency: body.frequency,
             streams_config: body.streams_config,
             activate: body.activate,
             advanced_settings: body.advanced_settings,
+            difference_streams: body.difference_streams,
         }
     }
 }
@@ -60,8 +70,9 @@ pub struct JobItem {
     pub source: JobConnectionItem,
     /// Where data goes to.
     pub destination: JobConnectionItem,
-    /// The catalog with its selections.
-    pub streams_config: Document,
+    /// The catalog with its selections; absent from a brief list.
+    #[oai(skip_serializing_if_is_none)]
+    pub streams_config: Option<Document>,
     /// How often it runs.
     pub frequency: String,
     /// Whether its schedule is active.
@@ -71,6 +82,9 @@ pub struct JobItem {
     /// The next slot of its schedule; absent while the job is paused.
     #[oai(skip_serializing_if_is_none)]
     pub next_run_at: Option<DateTime<Utc>>,
+    /// The next five slots of its schedule, fewer if there are no more; empty while the job is paused. Not in lists.
+    #[oai(skip_serializing_if_is_none)]
+    pub next_runs: Option<Vec<DateTime<Utc>>>,
     /// When it ran last; absent if it never did.
     #[oai(skip_serializing_if_is_none)]
     pub last_run_time: Option<DateTime<Utc>>,
@@ -102,8 +116,9 @@ pub struct JobConnectionItem {
     pub connector_type: String,
     /// The connector's version, as `v0.9.4`.
     pub version: String,
-    /// Secrets are `sealed:` tokens.
-    pub config: Document,
+    /// Secrets are `sealed:` tokens. Absent from a brief list.
+    #[oai(skip_serializing_if_is_none)]
+    pub config: Option<Document>,
 }
 
 impl From<Connection> for JobConnectionItem {
@@ -113,7 +128,19 @@ impl From<Connection> for JobConnectionItem {
             name: connection.name,
             connector_type: connection.connector_type,
             version: connection.version,
-            config: Document::native(connection.config),
+            config: Some(Document::native(connection.config)),
+        }
+    }
+}
+
+impl From<SideBrief> for JobConnectionItem {
+    fn from(side: SideBrief) -> Self {
+        Self {
+            id: side.id,
+            name: side.name,
+            connector_type: side.connector_type,
+            version: side.version,
+            config: None,
         }
     }
 }
@@ -155,27 +182,24 @@ impl From<AdvancedSettings> for AdvancedSettingsItem {
     }
 }
 
-impl TryFrom<Job> for JobItem {
-    type Error = Problem;
-
-    /// # Errors
-    /// 500 when the row holds a catalog that is no JSON object, which no code of ours writes.
-    fn try_from(job: Job) -> Result<Self, Problem> {
-        let streams_config = serde_json::from_str(&job.streams_config).map_err(|e| Problem::internal(&e))?;
+impl From<Job> for JobItem {
+    fn from(job: Job) -> Self {
+        let streams_config = catalog(&job);
         let (last_run_time, last_run_state, last_run_type) = match job.last_run {
             Some(run) => (Some(run.time), Some(run.state), Some(run.kind)),
             None => (None, None, None),
         };
-        Ok(Self {
+        Self {
             id: job.id,
             name: job.name,
             source: job.source.into(),
             destination: job.destination.into(),
-            streams_config: Document::native(streams_config),
+            streams_config: Some(Document::native(streams_config)),
             frequency: job.frequency,
             activate: job.activate,
             advanced_settings: job.advanced_settings.into(),
             next_run_at: job.next_run_at,
+            next_runs: None,
             last_run_time,
             last_run_state,
             last_run_type,
@@ -183,6 +207,45 @@ impl TryFrom<Job> for JobItem {
             updated_at: job.updated_at,
             created_by: job.created_by,
             updated_by: job.updated_by,
-        })
+        }
+    }
+}
+
+impl From<JobBrief> for JobItem {
+    fn from(job: JobBrief) -> Self {
+        let (last_run_time, last_run_state, last_run_type) = match job.last_run {
+            Some(run) => (Some(run.time), Some(run.state), Some(run.kind)),
+            None => (None, None, None),
+        };
+        Self {
+            id: job.id,
+            name: job.name,
+            source: job.source.into(),
+            destination: job.destination.into(),
+            streams_config: None,
+            frequency: job.frequency,
+            activate: job.activate,
+            advanced_settings: job.advanced_settings.into(),
+            next_run_at: job.next_run_at,
+            next_runs: None,
+            last_run_time,
+            last_run_state,
+            last_run_type,
+            created_at: job.created_at,
+            updated_at: job.updated_at,
+            created_by: job.created_by,
+            updated_by: job.updated_by,
+        }
+    }
+}
+
+/// The catalog of a job. A damaged one is shown empty: it must not hide the job, nor all others.
+fn catalog(job: &Job) -> Value {
+    match parse_json(&job.streams_config) {
+        Ok(catalog @ Value::Object(_)) => catalog,
+        _ => {
+            tracing::error!(job.id, "the catalog of a job cannot be read; it is shown empty");
+            Value::Object(Map::new())
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! What requests about jobs hold, and what of it is refused.
 
+use std::borrow::Cow;
+
 use olake_shared::store::jobs::{JobInput, SideInput};
 use poem_openapi::{
     Enum, Object,
-    types::{Example, MaybeUndefined, ToJSON},
+    registry::{MetaSchemaRef, Registry},
+    types::{Example, MaybeUndefined, ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
 };
 use serde_json::{Map, Value, json};
 
@@ -35,24 +38,35 @@ pub struct JobBody {
     /// Absent or null: unchanged. A null value in it: the default again.
     #[oai(skip_serializing_if_is_none)]
     pub advanced_settings: Option<AdvancedSettingsBody>,
+    /// When a job is replaced: the catalog of the streams that differ, from `stream-difference`. If it selects a stream, a
+    /// running sync is cancelled, the selected streams are cleared in the destination, and the job goes on.
+    #[oai(skip_serializing_if_is_none)]
+    pub difference_streams: Option<Document>,
 }
 
 /// A job's source or destination. An `id` picks an existing one, and the rest is ignored. Without it, one of that name
 /// with equal type, version and config is taken, or a new one is made with the job.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Default, Object)]
 #[oai(rename = "JobConnection", skip_serializing_if_is_none)]
-pub struct JobSide {
+struct SideFields {
     /// Picks an existing one.
-    pub id: Option<i64>,
+    id: Option<i64>,
     /// Unique among those of the project.
-    pub name: Option<String>,
+    name: Option<String>,
     /// The connector's type, as `postgres`; of a destination, as `parquet`.
     #[oai(rename = "type")]
-    pub connector_type: Option<String>,
+    connector_type: Option<String>,
     /// The connector's version, as `v0.9.4`; the same for source and destination.
-    pub version: Option<String>,
+    version: Option<String>,
     /// Secrets may be given as the `sealed:` tokens that a read shows.
-    pub config: Option<Document>,
+    config: Option<Document>,
+}
+
+/// A job's source or destination, with all that came with it.
+#[derive(Clone, Debug)]
+pub struct JobSide {
+    fields: SideFields,
+    received: Map<String, Value>,
 }
 
 /// A job's advanced settings. What is absent is unchanged, null is the default.
@@ -87,12 +101,14 @@ pub enum MissedSlotsWord {
 
 impl Example for JobBody {
     fn example() -> Self {
-        let side = |name: &str, connector_type: &str, config: Value| JobSide {
-            id: None,
-            name: Some(name.to_owned()),
-            connector_type: Some(connector_type.to_owned()),
-            version: Some("v0.9.4".to_owned()),
-            config: Some(Document::native(config)),
+        let side = |name: &str, connector_type: &str, config: Value| {
+            JobSide::of(SideFields {
+                id: None,
+                name: Some(name.to_owned()),
+                connector_type: Some(connector_type.to_owned()),
+                version: Some("v0.9.4".to_owned()),
+                config: Some(Document::native(config)),
+            })
         };
         let selected = json!([{"stream_name": "orders", "partition_regex": "", "normalization": true}]);
         Self {
@@ -105,6 +121,7 @@ impl Example for JobBody {
             ),
             activate: Some(true),
             advanced_settings: None,
+            difference_streams: None,
         }
     }
 }
@@ -118,7 +135,10 @@ impl JobBody {
         let name = request::name(&self.name, "")?;
         let source = self.source.input("source.")?;
         let destination = self.destination.input("destination.")?;
-        check_streams(self.streams_config.value())?;
+        check_streams("streams_config", self.streams_config.value())?;
+        if let Some(difference) = &self.difference_streams {
+            check_streams("difference_streams", difference.value())?;
+        }
         Ok(JobInput {
             name,
             source,
@@ -136,25 +156,95 @@ impl JobBody {
 }
 
 impl JobSide {
+    fn of(fields: SideFields) -> Self {
+        let received = match fields.to_json() {
+            Some(Value::Object(members)) => members,
+            _ => Map::new(),
+        };
+        Self { fields, received }
+    }
+
     fn input(&self, at: &str) -> Result<SideInput, Problem> {
-        if let Some(id) = self.id {
+        let fields = &self.fields;
+        if let Some(id) = fields.id {
             return Ok(SideInput::Existing(id));
         }
         let missing = |field: &str| {
             Problem::bad_request(format!("{at}{field}"), "it is missing (there is no id either)")
         };
         let given = Given {
-            name: self.name.clone().ok_or_else(|| missing("name"))?,
-            connector_type: self.connector_type.clone().ok_or_else(|| missing("type"))?,
-            version: self.version.clone().ok_or_else(|| missing("version"))?,
-            config: self.config.clone().ok_or_else(|| missing("config"))?,
+            name: fields.name.clone().ok_or_else(|| missing("name"))?,
+            connector_type: fields.connector_type.clone().ok_or_else(|| missing("type"))?,
+            version: fields.version.clone().ok_or_else(|| missing("version"))?,
+            config: fields.config.clone().ok_or_else(|| missing("config"))?,
         };
         Ok(SideInput::Inline(given.input(at)?))
     }
 
+    /// Whether it is picked by its id, and the rest of it ignored.
+    pub fn is_picked(&self) -> bool {
+        self.fields.id.is_some()
+    }
+
+    /// The config as it was received, if it is one: that of a side which is picked may be anything.
+    pub fn received_config(&self) -> Option<Document> {
+        Document::read(self.received.get("config")?.clone()).ok()
+    }
+
     /// This side as it is echoed: what was received, with the config as it is shown.
-    pub fn echo(&self, shown: Value) -> Self {
-        Self { config: self.config.as_ref().map(|received| received.with_value(shown)), ..self.clone() }
+    #[must_use]
+    pub fn echo(mut self, config: &Document) -> Self {
+        if let Some(received) = self.received.get_mut("config") {
+            *received = config.to_json().unwrap_or_default();
+        }
+        self
+    }
+}
+
+impl Type for JobSide {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        SideFields::name()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        SideFields::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        SideFields::register(registry);
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ParseFromJSON for JobSide {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        let received = match value.unwrap_or_default() {
+            Value::Object(received) => received,
+            other => return Err(ParseError::expected_type(other)),
+        };
+        let fields = match received.get("id") {
+            Some(Value::Number(id)) => SideFields { id: id.as_i64(), ..SideFields::default() },
+            _ => SideFields::parse_from_json(Some(Value::Object(received.clone())))
+                .map_err(ParseError::propagate)?,
+        };
+        Ok(Self { fields, received })
+    }
+}
+
+impl ToJSON for JobSide {
+    fn to_json(&self) -> Option<Value> {
+        Some(Value::Object(self.received.clone()))
     }
 }
 
@@ -175,10 +265,10 @@ impl AdvancedSettingsBody {
 
 /// A catalog is an object with `streams`, a list of objects, and `selected_streams`, which has a list of objects for each
 /// namespace. Either may be missing; what else it holds is the connector's.
-fn check_streams(catalog: &Value) -> Result<(), Problem> {
+pub fn check_streams(at: &str, catalog: &Value) -> Result<(), Problem> {
     let wrong = |field: String, expected: &str, found: &Value| {
         Err(Problem::bad_request(
-            format!("streams_config.{field}"),
+            format!("{at}.{field}"),
             format!("expected {expected}, not {}", kind(found)),
         ))
     };
@@ -213,7 +303,7 @@ mod tests {
             json!({"streams": [{"stream": {}}], "selected_streams": {"public": [{"stream_name": "a"}]}, "more": 5}),
             json!({"streams": null, "selected_streams": null}),
         ] {
-            assert!(check_streams(&good).is_ok(), "{good}");
+            assert!(check_streams("streams_config", &good).is_ok(), "{good}");
         }
         for bad in [
             json!({"streams": {}}),
@@ -222,7 +312,7 @@ mod tests {
             json!({"selected_streams": {"public": {}}}),
             json!({"selected_streams": {"public": ["a"]}}),
         ] {
-            assert!(check_streams(&bad).is_err(), "{bad}");
+            assert!(check_streams("streams_config", &bad).is_err(), "{bad}");
         }
     }
 
@@ -230,6 +320,8 @@ mod tests {
     fn a_side_is_picked_or_complete() {
         let side = |text: &str| crate::json::parse::<JobSide>(text.as_bytes()).unwrap().input("source.");
         assert!(matches!(side(r#"{"id": 7, "name": "other"}"#), Ok(SideInput::Existing(7))));
+        let ignored = r#"{"id": 7, "config": "garbage", "version": 7, "name": null}"#;
+        assert!(matches!(side(ignored), Ok(SideInput::Existing(7))));
         let whole = r#"{"name": "a", "type": "postgres", "version": "v0.9.4", "config": "{}"}"#;
         assert!(matches!(side(whole), Ok(SideInput::Inline(_))));
         assert!(side(r#"{"name": "a", "type": "postgres", "version": "v0.9.4"}"#).is_err());

@@ -4,11 +4,12 @@ use olake_shared::{
     crypto::SecretError,
     store::{
         ProjectStore, StoreError,
-        connections::{Connection, Side},
+        connections::{Connection, ConnectionInput, Side},
         jobs::{Job, JobInput, SideInput},
     },
 };
 
+use super::request::{JobBody, JobSide};
 use crate::{context::Context, problem::Problem, routes::connections::known};
 
 /// Checks the sides that a request gives in full: their connectors are known, and their tokens open. `current` is the job
@@ -42,6 +43,32 @@ pub async fn check(
         };
     }
     Ok(())
+}
+
+/// The sides of a request as they are echoed: as they were received, with their secrets as tokens.
+pub async fn echo(project: &ProjectStore, body: &JobBody, job: &Job) -> (JobSide, JobSide) {
+    let source = echo_side(project, Side::Source, &body.source, &job.source).await;
+    let destination = echo_side(project, Side::Destination, &body.destination, &job.destination).await;
+    (source, destination)
+}
+
+async fn echo_side(project: &ProjectStore, side: Side, received: &JobSide, stored: &Connection) -> JobSide {
+    let Some(document) = received.received_config() else { return received.clone() };
+    if !received.is_picked() {
+        return received.clone().echo(&document.with_value(stored.config.clone()));
+    }
+    // What is ignored is sealed all the same: an answer holds no secret in clear.
+    let ignored = ConnectionInput {
+        name: stored.name.clone(),
+        connector_type: stored.connector_type.clone(),
+        version: stored.version.clone(),
+        config: document.value().clone(),
+    };
+    match project.seal_config(side, &ignored).await {
+        Ok(sealed) => received.clone().echo(&document.with_value(sealed)),
+        // A token that does not open here was ignored, too: then what is stored is shown.
+        Err(_) => received.clone().echo(&document.with_value(stored.config.clone())),
+    }
 }
 
 fn is_same_connector(now: &Connection, connector_type: &str, version: &str) -> bool {

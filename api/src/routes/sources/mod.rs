@@ -3,6 +3,7 @@
 //! What sources share with destinations is in [`crate::routes::connections`]. To add an operation: a file with request,
 //! response and handler, and a method here that calls it.
 
+pub mod catalog;
 pub mod request;
 pub mod spec;
 pub mod streams;
@@ -15,6 +16,7 @@ use poem_openapi::{
 };
 
 use self::{
+    catalog::CatalogBody,
     request::{SourceBody, SourceStreams, SourceTest},
     spec::{SourceSpec, SourceSpecQuery},
     streams::Streams,
@@ -27,14 +29,16 @@ use super::{
         list,
         test::{self, Asker, Tested},
         update::{self, Target},
+        versions::{self, Versions},
     },
 };
 use crate::{
     auth::Auth,
     context::Context,
-    envelope::{Answer, LaterAnswer, TaggedAnswer, if_match},
+    document::Document,
+    envelope::{Answer, IfMatch, LaterAnswer, TaggedAnswer},
     json::{Json, OptionalJson},
-    paging::{PagedAnswer, Wanted},
+    paging::{PagedAnswer, Wanted, checked_search},
 };
 
 const SIDE: Side = Side::Source;
@@ -71,6 +75,49 @@ impl Api {
             version: body.version.or(version.0),
         };
         spec::read(&context, &projectid, Asker::new(&auth, &prefer), query).await
+    }
+
+    /// The form of a source, as a POST
+    ///
+    /// As the GET, with its fields in the body.
+    #[oai(
+        path = "/api/v1/project/:projectid/sources/spec",
+        method = "post",
+        operation_id = "readSourceSpec"
+    )]
+    async fn post_spec(
+        &self,
+        auth: Auth,
+        context: Data<&Context>,
+        /// The project, as `olake`
+        projectid: Path<String>,
+        /// `respond-async`: answer the task instead of waiting for it
+        #[oai(name = "Prefer")]
+        prefer: Header<Option<String>>,
+        body: Json<SourceSpecQuery>,
+    ) -> LaterAnswer<SourceSpec> {
+        spec::read(&context, &projectid, Asker::new(&auth, &prefer), body.0).await
+    }
+
+    /// List the versions of a source
+    ///
+    /// Newest first: what the workers run; if none runs it, what they once ran, or what is configured. Never empty.
+    #[oai(
+        path = "/api/v1/project/:projectid/sources/versions",
+        method = "get",
+        operation_id = "listSourceVersions"
+    )]
+    async fn versions(
+        &self,
+        _auth: Auth,
+        context: Data<&Context>,
+        /// The project, as `olake`
+        projectid: Path<String>,
+        /// The connector's type
+        #[oai(name = "type")]
+        connector_type: Query<Option<String>>,
+    ) -> Answer<Versions> {
+        versions::versions(&context, SIDE, &projectid, connector_type.0).await
     }
 
     /// Test a source
@@ -123,8 +170,12 @@ impl Api {
         limit: Query<Option<i64>>,
         /// From the `Link` header of the page before
         cursor: Query<Option<String>>,
+        /// Only those whose name holds this text, without regard to case
+        search: Query<Option<String>>,
     ) -> PagedAnswer<Vec<ConnectionItem>> {
-        list::list(&context, SIDE, &projectid, Wanted::new(limit.0, cursor.as_deref())?, uri).await
+        checked_search(search.as_deref())?;
+        let page = Wanted::new(limit.0, cursor.as_deref())?;
+        list::list(&context, SIDE, &projectid, search.as_deref(), page, uri).await
     }
 
     /// Show a source
@@ -161,14 +212,14 @@ impl Api {
         if_match_header: Header<Option<String>>,
         body: Json<SourceBody>,
     ) -> TaggedAnswer<WrittenConnection> {
-        let if_match = if_match(if_match_header.as_deref())?;
+        let if_match = IfMatch::read(if_match_header.as_deref());
         let target = Target { side: SIDE, id: id.0, user: auth.user().id, if_match };
         update::update(&context, &projectid, target, body.0.into()).await
     }
 
     /// Delete a source
     ///
-    /// Refused (409) while jobs use it. Its name is free again.
+    /// Refused (409) while jobs use it. Its name is free again. With `If-Match` only the revision of that `ETag` is deleted.
     #[oai(path = "/api/v1/project/:projectid/sources/:id", method = "delete", operation_id = "deleteSource")]
     async fn delete(
         &self,
@@ -178,8 +229,37 @@ impl Api {
         projectid: Path<String>,
         /// The source's id
         id: Path<i64>,
+        /// The `ETag` that was read
+        #[oai(name = "If-Match")]
+        if_match_header: Header<Option<String>>,
     ) -> Answer<delete::Deleted> {
-        delete::delete(&context, SIDE, &projectid, id.0, auth.user().id).await
+        let if_match = IfMatch::read(if_match_header.as_deref());
+        let target = Target { side: SIDE, id: id.0, user: auth.user().id, if_match };
+        delete::delete(&context, &projectid, target).await
+    }
+
+    /// Discover the catalog of a source
+    ///
+    /// As `POST …/source/streams`, and `data` is the catalog itself. With the id of a job its selections are merged in.
+    #[oai(
+        path = "/api/v1/project/:projectid/sources/streams",
+        method = "post",
+        operation_id = "discoverSourceCatalog"
+    )]
+    async fn post_catalog(
+        &self,
+        auth: Auth,
+        context: Data<&Context>,
+        uri: &Uri,
+        /// The project, as `olake`
+        projectid: Path<String>,
+        /// `respond-async`: answer the task instead of waiting for it
+        #[oai(name = "Prefer")]
+        prefer: Header<Option<String>>,
+        body: Json<CatalogBody>,
+    ) -> LaterAnswer<Document> {
+        streams::refuse_config_in_query(uri.query())?;
+        catalog::discover(&context, &projectid, Asker::new(&auth, &prefer), body.0).await
     }
 
     /// List the streams of a source

@@ -66,13 +66,19 @@ pub struct SourceStreams {
     pub config: Document,
     /// How many threads the connector may use for it, 1 to 1000; absent: its own default.
     #[oai(skip_serializing_if_is_none)]
-    pub max_discover_threads: Option<u32>,
+    pub max_discover_threads: Option<i64>,
+    /// A job whose selections the connector merges into what it finds; absent, or not above 0: none.
+    #[oai(skip_serializing_if_is_none)]
+    pub job_id: Option<i64>,
+    /// The job's name, from which the connector makes the names of destination databases; absent: that of `job_id`.
+    #[oai(skip_serializing_if_is_none)]
+    pub job_name: Option<String>,
 }
 
 impl Example for SourceStreams {
     fn example() -> Self {
         let SourceTest { connector_type, version, config } = SourceTest::example();
-        Self { connector_type, version, config, max_discover_threads: None }
+        Self { connector_type, version, config, max_discover_threads: None, job_id: None, job_name: None }
     }
 }
 

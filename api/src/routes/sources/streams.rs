@@ -2,13 +2,19 @@
 //!
 //! The config comes in the body alone: a query string ends in the logs of every proxy on the way.
 
-use olake_shared::store::{
-    connections::Side,
-    tasks::input::{OneShot, OneShotResult},
+use olake_shared::{
+    json::parse_json,
+    store::{
+        connections::Side,
+        tasks::input::{OneShot, OneShotResult},
+    },
 };
 use poem_openapi::Object;
 
-use super::request::SourceStreams;
+use super::{
+    request::{SourceStreams, StreamsOfGet},
+    spec::required,
+};
 use crate::{
     context::Context,
     document::Document,
@@ -32,11 +38,11 @@ pub struct Streams {
     pub streams_config: Document,
 }
 
-/// What a request gives; a config in the query string is refused.
+/// Refuses a config in the query string.
 ///
 /// # Errors
 /// 400 saying why.
-pub fn from_body(query: Option<&str>, body: Option<SourceStreams>) -> Result<SourceStreams, Problem> {
+pub fn refuse_config_in_query(query: Option<&str>) -> Result<(), Problem> {
     let mut names =
         query.unwrap_or_default().split('&').map(|pair| pair.split('=').next().unwrap_or_default());
     if names.any(|name| name == "config") {
@@ -44,10 +50,42 @@ pub fn from_body(query: Option<&str>, body: Option<SourceStreams>) -> Result<Sou
             "send it in the body: a query string ends in the logs of servers, and a config holds secrets";
         return Err(Problem::bad_request("config", reason));
     }
+    Ok(())
+}
+
+/// What a request gives; a config in the query string is refused.
+///
+/// # Errors
+/// 400 saying why.
+pub fn from_body(query: Option<&str>, body: Option<SourceStreams>) -> Result<SourceStreams, Problem> {
+    refuse_config_in_query(query)?;
     body.ok_or_else(|| Problem::bad_request("body", "a JSON object with type, version and config is missing"))
 }
 
-/// Lists the streams of a source. Secrets may be given as the tokens that a read shows.
+/// What a GET gives: `type` and `version` in the body or in the query, the rest in the body.
+///
+/// # Errors
+/// 400 saying why.
+pub fn from_parts(
+    query: Option<&str>,
+    connector_type: Option<String>,
+    version: Option<String>,
+    body: Option<StreamsOfGet>,
+) -> Result<SourceStreams, Problem> {
+    refuse_config_in_query(query)?;
+    let body = body
+        .ok_or_else(|| Problem::bad_request("body", "a JSON object with the config of the source is missing"))?;
+    Ok(SourceStreams {
+        connector_type: required(body.connector_type.or(connector_type), "type")?,
+        version: required(body.version.or(version), "version")?,
+        config: body.config,
+        max_discover_threads: body.max_discover_threads,
+        job_id: body.job_id,
+        job_name: body.job_name,
+    })
+}
+
+/// Lists the streams of a source, merged with the selections of a job if one is given. Secrets may be given as the tokens that a read shows.
 pub async fn discover(
     context: &Context,
     project: &str,
@@ -56,9 +94,14 @@ pub async fn discover(
 ) -> LaterAnswer<Streams> {
     let project = scope::project(context, project).await?;
     request::connector(&given.connector_type, &given.version, "")?;
-    if given.max_discover_threads.is_some_and(|threads| !(1..=1_000).contains(&threads)) {
-        return Err(Problem::bad_request("max_discover_threads", "must be a whole number from 1 to 1000"));
-    }
+    let max_discover_threads = given.max_discover_threads.map(threads).transpose()?;
+    let job = match given.job_id.filter(|id| *id > 0) {
+        Some(id) => Some(project.job(id).await?),
+        None => None,
+    };
+    let job_name = given.job_name.filter(|name| !name.trim().is_empty());
+    let job_name = job_name.map(|name| request::name(&name, "job_")).transpose()?;
+    let (catalog, name) = job.map(|job| (job.streams_config, job.name)).unzip();
     let runs = known::live(context).await?;
     let connector = known::source(&runs, &given.connector_type, &given.version, "")?;
     let sealed =
@@ -68,7 +111,9 @@ pub async fn discover(
         version: &connector.version,
         input: OneShot::Discover {
             config: sealed.into_value(),
-            max_discover_threads: given.max_discover_threads,
+            max_discover_threads,
+            catalog,
+            destination_database_prefix: job_name.or(name),
         },
         user: asker.user,
         respond_async: asker.respond_async,
@@ -81,11 +126,17 @@ pub async fn discover(
             let Some(OneShotResult::Discover { catalog }) = &finished.result else {
                 return Err(failed(&finished.failure()));
             };
-            let catalog = serde_json::from_str(catalog).map_err(|_| failed("the connector wrote no JSON"))?;
+            let catalog = parse_json(catalog).map_err(|_| failed("the connector wrote no JSON"))?;
             let data = Streams { streams_config: Document::native(catalog) };
             Ok(MaybeLater::Done(Json(Envelope::new("the streams of the source", data))))
         }
     }
+}
+
+fn threads(number: i64) -> Result<u32, Problem> {
+    u32::try_from(number).ok().filter(|threads| (1..=1_000).contains(threads)).ok_or_else(|| {
+        Problem::bad_request("max_discover_threads", "must be a whole number from 1 to 1000")
+    })
 }
 
 fn failed(why: &str) -> Problem {

@@ -1,6 +1,6 @@
 //! `GET P/tasks/{id}`: the whole story of a task.
 
-use olake_shared::{domain::task::TaskId, store::tasks::input::OneShotResult};
+use olake_shared::{domain::task::TaskId, json::parse_json, store::tasks::input::OneShotResult};
 use poem_openapi::{Object, types::Any};
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ use crate::{
     problem::Problem,
     routes::{
         connections::{spec::Spec, test::ConnectionResult},
+        jobs::difference,
         scope,
     },
 };
@@ -32,11 +33,11 @@ pub struct TaskStory {
     pub log_lines: i64,
     /// The runs of its connector, oldest first.
     pub attempts: Vec<AttemptItem>,
-    /// What a spec, test or discover found out; kept for 24 hours.
+    /// What a spec, test, discover or difference found out; kept for 24 hours.
     pub result: Option<TaskResult>,
 }
 
-/// What a spec, test or discover found out: one of these.
+/// What a spec, test, discover or difference found out: one of these.
 #[derive(Clone, Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct TaskResult {
@@ -46,11 +47,13 @@ pub struct TaskResult {
     pub connection_result: Option<ConnectionResult>,
     /// Of a discover: the catalog.
     pub streams_config: Option<Document>,
+    /// Of a difference: the catalog of the streams that differ, an empty object if none does.
+    pub difference_streams: Option<Document>,
 }
 
 impl TaskResult {
     fn new(result: OneShotResult) -> Result<Self, Problem> {
-        let mut shown = Self { spec: None, connection_result: None, streams_config: None };
+        let mut shown = Self { spec: None, connection_result: None, streams_config: None, difference_streams: None };
         match &result {
             OneShotResult::Spec { spec } => shown.spec = Some(Spec::new(parsed(spec)?)),
             OneShotResult::Check { .. } => {
@@ -59,6 +62,9 @@ impl TaskResult {
             OneShotResult::Discover { catalog } => {
                 shown.streams_config = Some(Document::native(parsed(catalog)?));
             }
+            OneShotResult::Difference { catalog } => {
+                shown.difference_streams = Some(Document::native(difference::shown(parsed(catalog)?)));
+            }
         }
         Ok(shown)
     }
@@ -66,7 +72,7 @@ impl TaskResult {
 
 /// What a worker stored is JSON: it has parsed it.
 fn parsed(text: &str) -> Result<Value, Problem> {
-    serde_json::from_str(text).map_err(|error| Problem::internal(&error))
+    parse_json(text).map_err(|error| Problem::internal(&error))
 }
 
 /// Tells the whole story of a task.
@@ -80,7 +86,7 @@ pub async fn get(context: &Context, project: &str, id: TaskId) -> Answer<TaskSto
         job_id: task.job,
         not_before: task.not_before,
         // Half a file can be stored while the connector writes it: then there are none to show.
-        stats: task.stats.as_deref().and_then(|text| serde_json::from_str(text).ok()).map(Any),
+        stats: task.stats.as_deref().and_then(|text| parse_json(text).ok()).map(Any),
         log_lines: task.log_lines,
         attempts,
         result,

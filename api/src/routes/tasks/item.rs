@@ -17,6 +17,8 @@ pub struct TaskItem {
     pub kind: KindWord,
     /// As `kind`.
     pub job_type: KindWord,
+    /// What its log is asked for with: the id again, as a text.
+    pub file_path: String,
     /// Where it stands.
     pub status: StatusWord,
     /// What a running task is doing.
@@ -29,6 +31,8 @@ pub struct TaskItem {
     pub end_time: Option<DateTime<Utc>>,
     /// Whole seconds from its start to its end, so far while it runs.
     pub runtime: i64,
+    /// As `runtime`.
+    pub runtime_seconds: i64,
     /// How many runs of the connector there were.
     pub attempt: i32,
     /// Whether a person wishes that it ends.
@@ -60,12 +64,14 @@ impl TaskItem {
             id: task.id,
             kind,
             job_type: kind,
+            file_path: task.id.to_string(),
             status: task.status.into(),
             phase: task.phase.map(PhaseWord::from),
             trigger: task.trigger.into(),
             start_time: task.start_time(),
             end_time: task.ended_at,
             runtime: task.runtime_seconds(now),
+            runtime_seconds: task.runtime_seconds(now),
             attempt: task.attempt,
             cancel_requested: task.cancel_requested,
             hold_reason: task.hold_reason.clone(),
@@ -135,7 +141,7 @@ macro_rules! shown {
 
 shown! {
     /// What a task runs.
-    KindWord("TaskKind") of TaskKind { Sync, Discover, Check, Spec }
+    KindWord("TaskKind") of TaskKind { Sync, Clear, Discover, Check, Spec, Difference }
 }
 shown! {
     /// Where a task stands; the last four are ends.

@@ -11,18 +11,32 @@ use crate::{
     routes::scope,
 };
 
-/// Lists the syncs and clears of a job, newest first. The cursor is the id of the last task of the page before.
+/// Which tasks are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    pub limit: Option<i64>,
+    /// The id of the last task of the page before.
+    pub cursor: Option<&'a str>,
+    /// Whether slots of the schedule that were skipped are among them; yes unless given.
+    pub skipped: Option<bool>,
+}
+
+/// Lists the syncs and clears of a job, newest first.
 pub async fn list(
     context: &Context,
     project: &str,
     job: i64,
-    limit: Option<i64>,
-    cursor: Option<&str>,
+    wanted: Wanted<'_>,
     uri: &Uri,
 ) -> PagedAnswer<Vec<TaskItem>> {
+    let Wanted { limit, cursor, skipped } = wanted;
     let limit = limit.map(|limit| paging::checked(limit, LONGEST_PAGE)).transpose()?.unwrap_or(LONGEST_PAGE);
     let before = cursor.filter(|cursor| !cursor.is_empty()).map(read_cursor).transpose()?;
-    let mut tasks = scope::project(context, project).await?.tasks_of_job(job, limit + 1, before).await?;
+    let project = scope::project(context, project).await?;
+    let mut tasks = match skipped.unwrap_or(true) {
+        true => project.tasks_of_job(job, limit + 1, before).await?,
+        false => project.runs_of_job(job, limit + 1, before).await?,
+    };
     let page = usize::try_from(limit).unwrap_or(usize::MAX);
     let next = (tasks.len() > page).then(|| tasks[page - 1].id.simple().to_string());
     tasks.truncate(page);

@@ -1,12 +1,19 @@
 //! `GET P/jobs/{jobid}/task/{id}/logs`.
 
-use olake_shared::{domain::task::TaskId, store::logs::Direction};
+use olake_shared::{
+    domain::task::TaskId,
+    store::logs::{
+        Direction,
+        search::{Level, LogFilter},
+    },
+};
 use poem_openapi::{Enum, Object};
 
 use crate::{
     context::Context,
     envelope::{Answer, ok},
     paging,
+    problem::Problem,
     routes::{connections::test::LogLineItem, scope},
 };
 
@@ -21,6 +28,43 @@ pub enum DirectionWord {
     Older,
     /// The lines after it.
     Newer,
+}
+
+/// How bad a line has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename = "LogLevel", rename_all = "lowercase")]
+pub enum LevelWord {
+    /// Every line.
+    Debug,
+    /// All but debug lines.
+    Info,
+    /// Warnings and errors.
+    Warn,
+    /// Errors.
+    Error,
+    /// What the connector did not survive.
+    Fatal,
+}
+
+impl From<LevelWord> for Level {
+    fn from(word: LevelWord) -> Self {
+        match word {
+            LevelWord::Debug => Self::Debug,
+            LevelWord::Info => Self::Info,
+            LevelWord::Warn => Self::Warn,
+            LevelWord::Error => Self::Error,
+            LevelWord::Fatal => Self::Fatal,
+        }
+    }
+}
+
+/// The filter of a level and a text.
+///
+/// # Errors
+/// 400 for a text that is too long.
+pub fn filter(level: Option<LevelWord>, search: Option<&str>) -> Result<LogFilter, Problem> {
+    paging::checked_search(search)?;
+    Ok(LogFilter::new(level.map_or(Level::Debug, Level::from), search))
 }
 
 /// A page of a task's log, oldest line first.
@@ -38,12 +82,14 @@ pub struct TaskLogs {
     pub has_more_newer: bool,
 }
 
-/// Which page is wanted.
-#[derive(Clone, Copy, Debug)]
+/// Which page of which lines is wanted.
+#[derive(Clone, Debug)]
 pub struct Wanted {
     pub cursor: Option<i64>,
     pub limit: Option<i64>,
     pub direction: Option<DirectionWord>,
+    pub level: Option<LevelWord>,
+    pub search: Option<String>,
 }
 
 /// Reads a page of a task's log.
@@ -59,9 +105,17 @@ pub async fn logs(
         Some(DirectionWord::Newer) => Direction::Newer,
         Some(DirectionWord::Older) | None => Direction::Older,
     };
+    let filter = filter(wanted.level, wanted.search.as_deref())?;
     let project = scope::project(context, project).await?;
     project.job_exists(job).await?;
-    let page = project.log_page(Some(job), task, wanted.cursor, limit, direction, true).await?;
+    let (job, cursor) = (Some(job), wanted.cursor);
+    let page = if filter.is_open() {
+        project.log_page(job, task, cursor, limit, direction, true).await?
+    } else if filter.leaves_out_debug_only() {
+        project.log_page(job, task, cursor, limit, direction, false).await?
+    } else {
+        project.log_matches(job, task, cursor, limit, direction, &filter).await?
+    };
     let data = TaskLogs {
         task_logs: page.lines.into_iter().map(LogLineItem::from).collect(),
         older_cursor: page.older_cursor,

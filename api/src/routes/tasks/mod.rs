@@ -6,6 +6,7 @@ pub mod get;
 pub mod item;
 pub mod list;
 pub mod logs;
+pub mod logs_of_file;
 
 use olake_shared::{domain::task::TaskId, store::ProjectStore};
 use poem::{http::Uri, web::Data};
@@ -17,10 +18,11 @@ use poem_openapi::{
 use self::{
     get::TaskStory,
     item::TaskItem,
-    logs::{DirectionWord, TaskLogs, Wanted},
+    logs::{DirectionWord, LevelWord, TaskLogs, Wanted},
+    logs_of_file::{FileLogs, LogFileBody},
 };
 use super::Tags;
-use crate::{auth::Auth, context::Context, envelope::Answer, paging::PagedAnswer};
+use crate::{auth::Auth, context::Context, envelope::Answer, json::Json, paging::PagedAnswer};
 
 /// Where the story of a task is told.
 pub fn location(project: &ProjectStore, task: TaskId) -> String {
@@ -57,6 +59,7 @@ impl Api {
         method = "get",
         operation_id = "listJobTasks"
     )]
+    #[expect(clippy::too_many_arguments, reason = "one argument for each part of the request")]
     async fn list(
         &self,
         _auth: Auth,
@@ -70,14 +73,19 @@ impl Api {
         limit: Query<Option<i64>>,
         /// From the `Link` header of the page before
         cursor: Query<Option<String>>,
+        /// `false` leaves out slots of the schedule that were skipped
+        skipped: Query<Option<bool>>,
     ) -> PagedAnswer<Vec<TaskItem>> {
-        list::list(&context, &projectid, jobid.0, limit.0, cursor.as_deref(), uri).await
+        let wanted = list::Wanted { limit: limit.0, cursor: cursor.as_deref(), skipped: skipped.0 };
+        list::list(&context, &projectid, jobid.0, wanted, uri).await
     }
 
     /// Read the log of a task
     ///
     /// A page of lines, oldest first. Without a cursor, or with a negative one, it is the end of the log. `older_cursor`
-    /// with `direction=older` leads back, `newer_cursor` with `direction=newer` follows what is written.
+    /// with `direction=older` leads back, `newer_cursor` with `direction=newer` follows what is written. A `search` looks
+    /// through a part of the log; a page may then be short or empty while `has_more_*` says that there is more to look
+    /// through.
     #[oai(
         path = "/api/v1/project/:projectid/jobs/:jobid/task/:id/logs",
         method = "get",
@@ -100,8 +108,60 @@ impl Api {
         limit: Query<Option<i64>>,
         /// `older` unless given
         direction: Query<Option<DirectionWord>>,
+        /// Only lines of this level and worse
+        level: Query<Option<LevelWord>>,
+        /// Only lines whose message holds this text, without regard to case
+        search: Query<Option<String>>,
     ) -> Answer<TaskLogs> {
-        let wanted = Wanted { cursor: cursor.0, limit: limit.0, direction: direction.0 };
+        let wanted = Wanted {
+            cursor: cursor.0,
+            limit: limit.0,
+            direction: direction.0,
+            level: level.0,
+            search: search.0,
+        };
         logs::logs(&context, &projectid, jobid.0, id.0, wanted).await
+    }
+
+    /// Read the log of a task by its file path
+    ///
+    /// As `GET …/task/{id}/logs`. The task is the one of `file_path`, whatever stands for it in the path.
+    #[oai(
+        path = "/api/v1/project/:projectid/jobs/:jobid/tasks/:id/logs",
+        method = "post",
+        operation_id = "readTaskLogs"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "one argument for each part of the request")]
+    async fn logs_of_file(
+        &self,
+        _auth: Auth,
+        context: Data<&Context>,
+        /// The project, as `olake`
+        projectid: Path<String>,
+        /// The job's id
+        jobid: Path<i64>,
+        /// Anything: it is not looked at
+        #[oai(name = "id")]
+        _id: Path<String>,
+        /// A position between two lines; negative or absent: the end
+        cursor: Query<Option<i64>>,
+        /// At most this many lines: 1000 unless given, 5000 at most
+        limit: Query<Option<i64>>,
+        /// `older` unless given
+        direction: Query<Option<DirectionWord>>,
+        /// Only lines of this level and worse
+        level: Query<Option<LevelWord>>,
+        /// Only lines whose message holds this text, without regard to case
+        search: Query<Option<String>>,
+        body: Json<LogFileBody>,
+    ) -> Answer<FileLogs> {
+        let wanted = Wanted {
+            cursor: cursor.0,
+            limit: limit.0,
+            direction: direction.0,
+            level: level.0,
+            search: search.0,
+        };
+        logs_of_file::logs_of_file(&context, &projectid, jobid.0, body.0, wanted).await
     }
 }

@@ -1,1 +1,17 @@
-//! later
+//! The proof can fail: without the start guard, `make chaos` is red.
+
+use std::{path::Path, process::Command};
+
+use crate::support::process::run;
+
+#[test]
+fn chaos_is_red_when_the_fence_is_broken_on_purpose() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let programs = Path::new(env!("CARGO_BIN_EXE_olake")).parent().unwrap();
+    let mut command = Command::new("python3");
+    command.arg(root.join("deploy/chaos/chaos.py")).arg("--programs").arg(programs);
+    command.args(["--break-fence", "--only", "pause_worker", "--times", "1", "--syncs", "10", "--jobs", "16", "--seed", "1"]);
+    let ran = run(command);
+    assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("RED: two live connectors of one job"), "{}{}", ran.stdout, ran.stderr);
+}

@@ -22,6 +22,8 @@ pub struct Run {
     pub lines: Vec<u64>,
     /// Its exit code; none if it was killed.
     pub end: Option<u64>,
+    /// When it ended, in milliseconds since 1970.
+    pub ended_at: Option<i64>,
 }
 
 /// A batch that is in the destination, and whose state was written.
@@ -51,8 +53,13 @@ impl Story {
         match entry["event"].as_str().unwrap() {
             "overlap" => self.overlaps += 1,
             "start" => {
-                let run = Run { state: text("state"), batches: Vec::new(), lines: Vec::new(), end: None };
-                self.runs.push(run);
+                self.runs.push(Run {
+                    state: text("state"),
+                    batches: Vec::new(),
+                    lines: Vec::new(),
+                    end: None,
+                    ended_at: None,
+                });
             }
             event => {
                 let run = self.runs.last_mut().unwrap();
@@ -63,7 +70,10 @@ impl Story {
                         state: text("state").unwrap(),
                     }),
                     "line" => run.lines.push(entry["line"].as_u64().unwrap()),
-                    "end" => run.end = entry["code"].as_u64(),
+                    "end" => {
+                        run.end = entry["code"].as_u64();
+                        run.ended_at = entry["at"].as_i64();
+                    }
                     other => panic!("an event that is not known: {other}"),
                 }
             }

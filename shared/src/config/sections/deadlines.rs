@@ -13,6 +13,8 @@ pub struct DeadlinesConfig {
     pub check: Duration,
     /// For discover.
     pub discover: Duration,
+    /// For the difference of two catalogs.
+    pub difference: Duration,
     /// For sync and clear, unless the job asks for less.
     pub sync: Duration,
 }
@@ -25,6 +27,7 @@ impl DeadlinesConfig {
             spec: seconds("deadlines.spec_seconds", 86_400)?,
             check: seconds("deadlines.check_seconds", 86_400)?,
             discover: seconds("deadlines.discover_seconds", 86_400)?,
+            difference: seconds("deadlines.difference_seconds", 86_400)?,
             sync: seconds("deadlines.sync_seconds", 366 * 86_400)?,
         })
     }

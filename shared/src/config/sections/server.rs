@@ -1,6 +1,6 @@
 //! `[server]`: the API's HTTP server. The limits of bodies are constants of the contract, and no settings.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use crate::config::{error::ConfigError, listen::Listen, values::Values};
 
@@ -15,6 +15,8 @@ pub struct ServerConfig {
     pub cookie_secure: bool,
     /// How long a login lasts.
     pub session_ttl: Duration,
+    /// The folder of the web UI's built files.
+    pub ui_dir: Option<PathBuf>,
 }
 
 impl ServerConfig {
@@ -26,10 +28,16 @@ impl ServerConfig {
             cors_origins: values.list("server.cors_origins"),
             cookie_secure: values.flag("server.cookie_secure"),
             session_ttl: Duration::from_secs(u64::from(hours) * 3_600),
+            ui_dir: Some(values.text("server.ui_dir")).filter(|dir| !dir.is_empty()).map(PathBuf::from),
         })
     }
 
     pub(in crate::config) fn validate(&self, values: &Values) -> Result<(), ConfigError> {
+        if let Some(dir) = &self.ui_dir
+            && !dir.join("index.html").is_file()
+        {
+            return Err(values.invalid("server.ui_dir", "the folder holds no index.html"));
+        }
         match self.cors_origins.iter().find(|origin| !is_origin(origin)) {
             None => Ok(()),
             Some(odd) => {

@@ -1,4 +1,4 @@
-//! The state that one attempt left.
+//! The state that one attempt left, or that a person put there (no task); a reset has no text.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,10 +8,11 @@ pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
     pub job_id: i64,
-    pub task_id: Uuid,
-    pub attempt: i32,
+    pub task_id: Option<Uuid>,
+    pub attempt: Option<i32>,
     pub sequence: i64,
-    pub state: String,
+    pub state: Option<String>,
+    pub created_by: Option<i64>,
     pub created_at: i64,
     pub updated_at: i64,
 }

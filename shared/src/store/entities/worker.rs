@@ -10,6 +10,7 @@ pub struct Model {
     pub host: String,
     pub launcher: String,
     pub connectors: String,
+    pub place: Option<String>,
     pub places_sync: i32,
     pub places_interactive: i32,
     pub started_at: i64,

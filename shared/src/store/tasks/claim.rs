@@ -7,7 +7,7 @@ use sea_orm::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Fence, Queue, apply, input::OneShot, kind_of, limits::Limits};
+use super::{Fence, Queue, apply, clear::ClearInput, input::OneShot, kind_of, limits::Limits};
 use crate::{
     domain::{
         machine::Event,
@@ -19,6 +19,7 @@ use crate::{
         StoreError,
         connections::Side,
         entities::{job, task, task_attempt},
+        states,
     },
 };
 
@@ -41,6 +42,8 @@ pub enum Work {
     OneShot(OneShot),
     /// A sync: everything read at the start of this attempt.
     Sync(Box<SyncWork>),
+    /// A clear: its catalog, and the rest read at the start of this attempt.
+    Clear(Box<ClearWork>),
 }
 
 /// What a sync works with.
@@ -53,6 +56,21 @@ pub struct SyncWork {
     /// The catalog with its selections, as JSON text.
     pub streams_config: String,
     /// The last state, to the byte; none on a first run.
+    pub state: Option<String>,
+    pub settings: AdvancedSettings,
+}
+
+/// What a clear works with.
+#[derive(Clone, Debug)]
+pub struct ClearWork {
+    pub job_name: String,
+    pub destination_type: String,
+    pub destination_config: Value,
+    /// The catalog whose selected streams are cleared, as JSON text.
+    pub catalog: String,
+    /// Whether these are all streams of the job, so that its state is reset.
+    pub whole: bool,
+    /// The last state, to the byte; none if the job has none.
     pub state: Option<String>,
     pub settings: AdvancedSettings,
 }
@@ -95,7 +113,7 @@ impl Queue {
             return Ok(None);
         }
         let fence = Fence { task: id, attempt: row.attempt + 1, epoch: row.epoch + 1 };
-        let sql = "UPDATE tasks SET phase = 'scheduling', hold_reason = NULL, not_before = NULL, \
+        let sql = "UPDATE tasks SET phase = 'scheduling', hold_reason = NULL, unrunnable_since = NULL, attempt_lines = 0, not_before = NULL, \
                    started_at = COALESCE(started_at, $2), failure_class = NULL, failure_message = NULL, \
                    exit_code = NULL, slot_key = (SELECT s.slot_key FROM jobs j JOIN sources s ON s.id = j.source_id \
                    WHERE j.id = tasks.job_id AND tasks.kind = 'sync') WHERE id = $1";
@@ -159,7 +177,8 @@ impl Queue {
     ) -> Result<(Claimed, Option<[i64; 3]>), StoreError> {
         let project = ProjectId::new(row.project_id.as_str());
         let kind = kind_of(row)?;
-        let (Some(job), None) = (row.job_id, &row.input) else {
+        let of_job = row.job_id.filter(|_| matches!(kind, TaskKind::Sync | TaskKind::Clear));
+        let Some(job) = of_job else {
             let sealed = row
                 .input
                 .as_deref()
@@ -190,15 +209,29 @@ impl Queue {
             kind,
             connector_type: source.connector_type,
             connector_version: source.version,
-            work: Work::Sync(Box::new(SyncWork {
-                job_name: job.name,
-                source_config: source.config,
-                destination_type: destination.connector_type,
-                destination_config: destination.config,
-                streams_config: job.streams_config,
-                state: self.last_state(tx, job.id).await?,
-                settings: serde_json::from_str(&job.advanced_settings)?,
-            })),
+            work: match kind {
+                TaskKind::Clear => {
+                    let input = ClearInput::of(&self.store, row)?;
+                    Work::Clear(Box::new(ClearWork {
+                        job_name: job.name,
+                        destination_type: destination.connector_type,
+                        destination_config: destination.config,
+                        catalog: input.catalog,
+                        whole: input.whole,
+                        state: states::current_text(&self.store, tx, job.id).await?,
+                        settings: serde_json::from_str(&job.advanced_settings)?,
+                    }))
+                }
+                _ => Work::Sync(Box::new(SyncWork {
+                    job_name: job.name,
+                    source_config: source.config,
+                    destination_type: destination.connector_type,
+                    destination_config: destination.config,
+                    streams_config: job.streams_config,
+                    state: states::current_text(&self.store, tx, job.id).await?,
+                    settings: serde_json::from_str(&job.advanced_settings)?,
+                })),
+            },
         };
         Ok((claimed, Some(revisions)))
     }
@@ -210,17 +243,15 @@ impl Queue {
         side: Side,
         id: i64,
     ) -> Result<crate::store::connections::Connection, StoreError> {
-        self.store
+        let connection = self
+            .store
             .connection_by(tx, project, side, "c.id = $2", id.into())
             .await?
-            .ok_or_else(|| StoreError::Corrupt(format!("the {} of the job is missing", side.name())))
-    }
-
-    async fn last_state(&self, tx: &DatabaseTransaction, job: i64) -> Result<Option<String>, StoreError> {
-        let sql = "SELECT state FROM job_states WHERE job_id = $1 ORDER BY id DESC LIMIT 1";
-        let row =
-            tx.query_one_raw(Statement::from_sql_and_values(self.store.backend(), sql, [job.into()])).await?;
-        Ok(row.map(|row| row.try_get("", "state")).transpose()?)
+            .ok_or_else(|| StoreError::Corrupt(format!("the {} of the job is missing", side.name())))?;
+        match connection.is_readable {
+            true => Ok(connection),
+            false => Err(StoreError::Corrupt(format!("the config of {} {id} is damaged", side.name()))),
+        }
     }
 
     /// Makes plain text of a config that a claim carries.

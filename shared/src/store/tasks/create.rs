@@ -49,12 +49,13 @@ pub(in crate::store) fn new_row(
         state_sequence: Set(0),
         log_sequence: Set(0),
         log_lines: Set(0),
+        attempt_lines: Set(0),
         created_at: Set(store.now()),
         ..Default::default()
     }
 }
 
-/// The active sync or clear of a job: its id, status and kind.
+/// The active sync or clear of a job: its id, status and kind. One that waits counts as long as no other is active.
 #[derive(Debug, FromQueryResult)]
 pub(in crate::store) struct Active {
     pub id: TaskId,
@@ -68,8 +69,8 @@ pub(in crate::store) async fn active_of(
     db: &impl ConnectionTrait,
     job: i64,
 ) -> Result<Option<Active>, StoreError> {
-    let sql = "SELECT id, status, kind, not_before FROM tasks WHERE job_id = $1 AND status IN ('queued', 'running') \
-               AND kind IN ('sync', 'clear')";
+    let sql = "SELECT id, status, kind, not_before FROM tasks WHERE job_id = $1 AND status IN ('queued', 'running', 'waiting') \
+               AND kind IN ('sync', 'clear') ORDER BY CASE status WHEN 'waiting' THEN 1 ELSE 0 END, id LIMIT 1";
     let statement = Statement::from_sql_and_values(store.backend(), sql, [job.into()]);
     Ok(Active::find_by_statement(statement).one(db).await?)
 }
@@ -100,7 +101,8 @@ impl ProjectStore {
             return Err(StoreError::JobPaused(row.name));
         }
         if let Some(active) = active_of(store, &tx, job).await? {
-            if active.status == TaskStatus::Queued.as_str() && active.not_before.is_some() {
+            let waits_for_retry = active.status == TaskStatus::Queued.as_str() && active.not_before.is_some();
+            if waits_for_retry && active.kind == TaskKind::Sync.as_str() {
                 let sql = "UPDATE tasks SET not_before = NULL WHERE id = $1 AND status = 'queued'";
                 tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, [active.id.into()]))
                     .await?;
@@ -149,7 +151,7 @@ impl ProjectStore {
         self.store.seal(&self.store.db, &self.project, side, input).await
     }
 
-    fn created(&self, task: TaskId, kind: TaskKind, job: Option<i64>) -> Created {
+    pub(super) fn created(&self, task: TaskId, kind: TaskKind, job: Option<i64>) -> Created {
         Created { task, class: kind.class(), project: self.project.clone(), job }
     }
 }

@@ -1,11 +1,13 @@
 //! What is to be done: due tasks, orphans, and tasks that nobody can run.
 
+use std::time::Duration;
+
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value as Db};
 use uuid::Uuid;
 
 use super::{
     Fence, Queue,
-    limits::{Limits, SLOT_TAKEN, SOURCE_OF, SOURCE_RUNNING},
+    limits::{Limits, RUNNING_OF_PROJECT, RUNNING_OF_SOURCE, SLOT_HOLDER, SOURCE_OF},
 };
 use crate::{
     domain::task::{PlaceClass, TaskId},
@@ -16,7 +18,7 @@ use crate::{
 const TYPE: &str = "COALESCE(s.type, t.connector_type)";
 const VERSION: &str = "COALESCE(s.version, t.connector_version)";
 
-/// A running task whose owner is dead.
+/// A running task whose owner is dead, or has forgotten it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Orphan {
     pub fence: Fence,
@@ -47,13 +49,11 @@ impl Queue {
         ];
         let matches = runs.sql_condition(TYPE, VERSION, &mut values);
         let sql = format!(
-            "SELECT id FROM (SELECT t.id, COALESCE(r.running, 0) + ROW_NUMBER() OVER (PARTITION BY t.project_id \
-             ORDER BY t.id) AS turn FROM tasks t {SOURCE_OF} \
-             LEFT JOIN (SELECT project_id, COUNT(*) AS running FROM tasks WHERE status = 'running' AND place_class = $1 \
-             GROUP BY project_id) r ON r.project_id = t.project_id \
+            "SELECT id FROM (SELECT t.id, COALESCE(pr.running, 0) + ROW_NUMBER() OVER (PARTITION BY t.project_id \
+             ORDER BY t.id) AS turn FROM tasks t {SOURCE_OF} {RUNNING_OF_PROJECT} {RUNNING_OF_SOURCE} {SLOT_HOLDER} \
              WHERE t.status = 'queued' AND t.place_class = $1 AND t.cancel_requested_at IS NULL \
              AND (t.not_before IS NULL OR t.not_before <= {now}) AND {matches} \
-             AND NOT EXISTS ({SLOT_TAKEN}) AND ({SOURCE_RUNNING}) < $4) q \
+             AND holder.slot_key IS NULL AND COALESCE(sr.running, 0) < $4) q \
              WHERE turn <= $3 ORDER BY turn, id LIMIT $2",
             now = self.store.db_now()
         );
@@ -62,39 +62,68 @@ impl Queue {
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
-    /// The queued tasks that no live worker can run although one is up, older than `older_than_micros`: their ids and
-    /// connectors.
-    pub async fn unrunnable(
+    /// Notes which queued tasks none of the live workers, which run `runs` together, can run, and since when; and forgets it
+    /// of those that one can. Answers those that have waited longer than `longest`, with their connectors.
+    pub async fn note_unrunnable(
         &self,
         runs: &Runs,
-        older_than_micros: i64,
+        longest: Duration,
     ) -> Result<Vec<(TaskId, String, String)>, StoreError> {
         #[derive(FromQueryResult)]
         struct Row {
             id: Uuid,
             connector_type: Option<String>,
             connector_version: Option<String>,
+            unrunnable_since: Option<i64>,
         }
-        let mut values: Vec<Db> = vec![(self.store.now() - older_than_micros).into()];
+        let mut values: Vec<Db> = Vec::new();
         let matches = runs.sql_condition(TYPE, VERSION, &mut values);
         let sql = format!(
-            "SELECT t.id, COALESCE(s.type, t.connector_type) AS connector_type, \
-             COALESCE(s.version, t.connector_version) AS connector_version \
-             FROM tasks t LEFT JOIN jobs j ON j.id = t.job_id LEFT JOIN sources s ON s.id = j.source_id \
-             WHERE t.status = 'queued' AND t.created_at <= $1 AND NOT ({matches}) ORDER BY t.id LIMIT 100"
+            "SELECT t.id, {TYPE} AS connector_type, {VERSION} AS connector_version, \
+             CASE WHEN {matches} THEN NULL ELSE COALESCE(t.unrunnable_since, 0) END AS unrunnable_since \
+             FROM tasks t {SOURCE_OF} WHERE t.status = 'queued' \
+             AND (t.unrunnable_since IS NOT NULL OR NOT ({matches})) ORDER BY t.id LIMIT 100"
         );
         let statement = Statement::from_sql_and_values(self.store.backend(), sql, values);
-        let rows = Row::find_by_statement(statement).all(&self.store.db).await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| {
-                (row.id, row.connector_type.unwrap_or_default(), row.connector_version.unwrap_or_default())
-            })
-            .collect())
+        let mut waited = Vec::new();
+        for row in Row::find_by_statement(statement).all(&self.store.db).await? {
+            let (connector, version) =
+                (row.connector_type.unwrap_or_default(), row.connector_version.unwrap_or_default());
+            let (since, reason) = match row.unrunnable_since {
+                None => (None, None),
+                Some(0) => {
+                    let reason = format!("no worker that is up runs {connector} {version}");
+                    (Some(self.store.now()), Some(reason))
+                }
+                Some(since) => {
+                    if self.store.now() - since >= i64::try_from(longest.as_micros()).unwrap_or(i64::MAX) {
+                        waited.push((row.id, connector, version));
+                    }
+                    continue;
+                }
+            };
+            let sql = "UPDATE tasks SET unrunnable_since = $2, hold_reason = $3 WHERE id = $1 AND status = 'queued'";
+            self.store.db.execute_raw(self.store.sql(sql, [row.id.into(), since.into(), reason.into()])).await?;
+        }
+        Ok(waited)
     }
 
-    /// The running tasks whose owner's lease ran out, or whose owner is unknown.
-    pub async fn orphaned(&self, grace_micros: i64) -> Result<Vec<Orphan>, StoreError> {
+    /// The running tasks whose owner's lease ran out, or whose owner is unknown. Never those of the worker that asks:
+    /// whoever slept through its own lease is not dead.
+    pub async fn orphaned(&self, me: Uuid, grace_micros: i64) -> Result<Vec<Orphan>, StoreError> {
+        let condition = format!(
+            "(t.owner IS NULL OR t.owner <> $1) AND (w.id IS NULL OR w.lease_until + {grace_micros} < {})",
+            self.store.db_now()
+        );
+        self.running_where(&condition, me.into()).await
+    }
+
+    /// The running tasks of a worker.
+    pub async fn owned_by(&self, worker: Uuid) -> Result<Vec<Orphan>, StoreError> {
+        self.running_where("t.owner = $1", worker.into()).await
+    }
+
+    async fn running_where(&self, condition: &str, value: Db) -> Result<Vec<Orphan>, StoreError> {
         #[derive(FromQueryResult)]
         struct Row {
             id: Uuid,
@@ -104,14 +133,11 @@ impl Queue {
             lines_of_attempt: i64,
         }
         let sql = format!(
-            "SELECT t.id, t.job_id, t.attempt, t.epoch, CAST(COALESCE((SELECT SUM(c.lines) FROM task_log_chunks c \
-             WHERE c.task_id = t.id AND c.attempt = t.attempt), 0) AS BIGINT) AS lines_of_attempt \
+            "SELECT t.id, t.job_id, t.attempt, t.epoch, t.attempt_lines AS lines_of_attempt \
              FROM tasks t LEFT JOIN workers w ON w.id = t.owner \
-             WHERE t.status = 'running' AND (w.id IS NULL OR w.lease_until + $1 < {}) ORDER BY t.id LIMIT 100",
-            self.store.db_now()
+             WHERE t.status = 'running' AND {condition} ORDER BY t.id LIMIT 100"
         );
-        let rows =
-            Row::find_by_statement(self.store.sql(&sql, [grace_micros.into()])).all(&self.store.db).await?;
+        let rows = Row::find_by_statement(self.store.sql(&sql, [value])).all(&self.store.db).await?;
         Ok(rows
             .into_iter()
             .map(|row| Orphan {
@@ -132,12 +158,5 @@ impl Queue {
         let sql = "SELECT id, attempt FROM tasks WHERE status = 'running'";
         let rows = Row::find_by_statement(self.store.sql(sql, [])).all(&self.store.db).await?;
         Ok(rows.into_iter().map(|row| (row.id, row.attempt)).collect())
-    }
-
-    /// Says in the row why a queued task is not running yet. Nothing happens if it is not queued any more.
-    pub async fn hold(&self, id: TaskId, reason: &str) -> Result<(), StoreError> {
-        let sql = "UPDATE tasks SET hold_reason = $2 WHERE id = $1 AND status = 'queued'";
-        self.store.db.execute_raw(self.store.sql(sql, [id.into(), reason.into()])).await?;
-        Ok(())
     }
 }

@@ -1,15 +1,18 @@
 //! The end of an attempt: one transaction for the last state, the last lines, the status, the times, the result and
 //! what follows from them.
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, Statement, Value as Db};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, Statement, Value as Db};
 
-use super::{Ended, Failure, Fence, Queue, apply, input::OneShotResult, progress::write_state};
+use super::{
+    Ended, Failure, Fence, Queue, apply, clear::ClearInput, input::OneShotResult, kind_of, progress::write_state,
+};
 use crate::{
     domain::{
         machine::Event,
-        task::{FailureClass, TaskId, TaskStatus},
+        project::ProjectId,
+        task::{FailureClass, TaskId, TaskKind, TaskStatus},
     },
-    store::{Store, StoreError, entities::task, logs, specs},
+    store::{Store, StoreError, entities::task, logs, specs, states},
 };
 
 /// How long the result of a one-shot task is kept.
@@ -72,6 +75,9 @@ pub struct Retries {
 /// How often the infrastructure's failures are tried again when the job says nothing.
 const INFRASTRUCTURE_RETRIES: u32 = 3;
 
+/// How often a clear is tried again at most: the job's schedule is held meanwhile.
+const CLEAR_RETRIES_AT_MOST: u32 = 3;
+
 /// How many workers a task may lose before it fails: it may be what kills them.
 const OWNERS_LOST_AT_MOST: u32 = 20;
 
@@ -80,6 +86,15 @@ impl Retries {
     /// infrastructure's are.
     pub fn of_job(setting: Option<u32>) -> Self {
         Self { connector: setting.unwrap_or(0), infrastructure: setting.unwrap_or(INFRASTRUCTURE_RETRIES) }
+    }
+
+    /// What a job's `retries` setting means for its clears: the same, at most three times.
+    pub fn of_clear(setting: Option<u32>) -> Self {
+        let Self { connector, infrastructure } = Self::of_job(setting);
+        Self {
+            connector: connector.min(CLEAR_RETRIES_AT_MOST),
+            infrastructure: infrastructure.min(CLEAR_RETRIES_AT_MOST),
+        }
     }
 
     fn of(self, class: FailureClass) -> u32 {
@@ -120,11 +135,9 @@ impl Queue {
         {
             return Err(StoreError::Fenced);
         }
-        if let (Some((sequence, state)), Some(job)) = (&end.state, row.job_id) {
-            write_state(store, &tx, fence, job, *sequence, state).await?;
-        }
+        self.write_last_state(&tx, &row, fence, end).await?;
         if !end.log.is_empty() {
-            logs::append(store, &tx, fence, &end.log).await?;
+            logs::append(store, &tx, fence, None, &end.log).await?;
         }
         let epoch = fence.epoch;
         let (event, failure, retry_after) = match &end.outcome {
@@ -144,6 +157,30 @@ impl Queue {
         self.write_rest(&tx, &row, end, &ended, retry_after).await?;
         tx.commit().await?;
         Ok(ended)
+    }
+
+    /// Writes the state that an attempt ends with. That of a clear counts only if it ends well.
+    async fn write_last_state(
+        &self,
+        tx: &DatabaseTransaction,
+        row: &task::Model,
+        fence: Fence,
+        end: &Final,
+    ) -> Result<(), StoreError> {
+        let store = &self.store;
+        let Some(job) = row.job_id else { return Ok(()) };
+        if kind_of(row)? == TaskKind::Clear {
+            if !matches!(end.outcome, Outcome::Clean) {
+                return Ok(());
+            }
+            if ClearInput::of(store, row)?.whole {
+                return states::reset_after_clear(store, tx, job, row.created_by).await;
+            }
+        }
+        match &end.state {
+            Some((sequence, state)) => write_state(store, tx, fence, job, *sequence, state).await,
+            None => Ok(()),
+        }
     }
 
     async fn write_rest(
@@ -182,6 +219,26 @@ impl Queue {
         Ok(())
     }
 
+    /// What became of an end that was tried before and not answered. None: it was not stored, and the task is somebody
+    /// else's.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn seen_end(&self, fence: Fence) -> Result<Option<Ended>, StoreError> {
+        let row = task::Entity::find_by_id(fence.task).one(&self.store.db).await?;
+        let Some(row) = row.filter(|row| row.attempt == fence.attempt && row.owner.is_none()) else {
+            return Ok(None);
+        };
+        Ok(Some(Ended {
+            task: row.id,
+            project: ProjectId::new(row.project_id.as_str()),
+            job: row.job_id,
+            status: row.status.parse()?,
+            owner: None,
+            then: Vec::new(),
+        }))
+    }
+
     /// Gives a task back whose owner is lost, once its attempt is over, and stores what the attempt left.
     ///
     /// # Errors
@@ -193,10 +250,12 @@ impl Queue {
         if row.epoch != fence.epoch || row.attempt != fence.attempt {
             return Err(StoreError::Fenced);
         }
-        if let (Some(state), Some(job)) = (&left.state, row.job_id) {
+        // A clear's state counts only if it is seen to end well.
+        let left_state = left.state.as_ref().filter(|_| row.kind != TaskKind::Clear.as_str());
+        if let (Some(state), Some(job)) = (left_state, row.job_id) {
             write_state(store, &tx, fence, job, row.state_sequence + 1, state).await?;
         }
-        logs::append(store, &tx, fence, &left.log).await?;
+        logs::append(store, &tx, fence, None, &left.log).await?;
         let failure = Failure::new(FailureClass::Infrastructure, why);
         let lost_before = failures_before(store, &tx, &row, FailureClass::Infrastructure).await?;
         let event = match lost_before < OWNERS_LOST_AT_MOST {

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::{
     domain::task::{TaskId, TaskKind},
+    json::parse_json_as,
     store::{Store, StoreError, connections::Side},
 };
 
@@ -20,7 +21,18 @@ pub enum OneShot {
     /// Tests a config.
     Check { side: Side, config: Value },
     /// Lists the streams of a source.
-    Discover { config: Value, max_discover_threads: Option<u32> },
+    Discover {
+        config: Value,
+        max_discover_threads: Option<u32>,
+        /// A catalog whose selections the connector merges into its own, as JSON text.
+        #[serde(default)]
+        catalog: Option<String>,
+        /// The job's name, from which names of destination databases are made.
+        #[serde(default)]
+        destination_database_prefix: Option<String>,
+    },
+    /// Tells which streams of two catalogs (JSON texts) differ.
+    Difference { old: String, new: String },
 }
 
 impl OneShot {
@@ -30,6 +42,7 @@ impl OneShot {
             Self::Spec { .. } => TaskKind::Spec,
             Self::Check { .. } => TaskKind::Check,
             Self::Discover { .. } => TaskKind::Discover,
+            Self::Difference { .. } => TaskKind::Difference,
         }
     }
 }
@@ -44,6 +57,8 @@ pub enum OneShotResult {
     Check { succeeded: bool, message: String },
     /// The catalog, as JSON text.
     Discover { catalog: String },
+    /// The catalog of the streams that differ, as JSON text.
+    Difference { catalog: String },
 }
 
 impl Serialize for Side {
@@ -79,7 +94,6 @@ impl Store {
         sealed: &str,
     ) -> Result<T, StoreError> {
         let text = self.keys.open_text(&format!("tasks|{task}|{column}"), sealed)?;
-        // By way of a value: a tagged enum read from text would lose the digits of large numbers.
-        Ok(serde_json::from_value(serde_json::from_str(&text)?)?)
+        Ok(parse_json_as(text)?)
     }
 }

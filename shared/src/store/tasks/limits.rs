@@ -48,12 +48,19 @@ const HELD_BY_SOURCE: &str = "the source runs as many syncs as it may at a time"
 /// The source of task `t`, as `s`; its columns are NULL for one-shot kinds.
 pub(super) const SOURCE_OF: &str = "LEFT JOIN jobs j ON j.id = t.job_id LEFT JOIN sources s ON s.id = j.source_id";
 
-/// A running task that holds the replication slot of `s`.
-pub(super) const SLOT_TAKEN: &str = "SELECT 1 FROM tasks r WHERE r.status = 'running' AND r.slot_key = s.slot_key";
+/// How many tasks of the same class the project of `t` runs, as `pr`. Counted once, not for each row.
+pub(super) const RUNNING_OF_PROJECT: &str = "LEFT JOIN (SELECT project_id, place_class, COUNT(*) AS running FROM tasks \
+     WHERE status = 'running' GROUP BY project_id, place_class) pr \
+     ON pr.project_id = t.project_id AND pr.place_class = t.place_class";
 
-/// The number of running syncs of the source `s`.
-pub(super) const SOURCE_RUNNING: &str = "SELECT COUNT(*) FROM tasks r JOIN jobs rj ON rj.id = r.job_id \
-     WHERE r.status = 'running' AND rj.source_id = s.id";
+/// How many syncs the source `s` runs, as `sr`.
+pub(super) const RUNNING_OF_SOURCE: &str = "LEFT JOIN (SELECT rj.source_id, COUNT(*) AS running FROM tasks rt \
+     JOIN jobs rj ON rj.id = rt.job_id WHERE rt.status = 'running' GROUP BY rj.source_id) sr ON sr.source_id = s.id";
+
+/// The running task that holds the replication slot of `s`, which the sync `t` needs, as `holder`. There is one at most. A
+/// clear does not touch the source.
+pub(super) const SLOT_HOLDER: &str =
+    "LEFT JOIN tasks holder ON holder.status = 'running' AND holder.slot_key = s.slot_key AND t.kind = 'sync'";
 
 impl Queue {
     /// Whether a queued task may start now. Locks its project's row until the transaction ends.
@@ -75,9 +82,8 @@ impl Queue {
         );
         tx.query_one_raw(Statement::from_sql_and_values(store.backend(), sql, [id.into()])).await?;
         let sql = format!(
-            "SELECT (SELECT COUNT(*) FROM tasks r WHERE r.project_id = t.project_id AND r.status = 'running' \
-             AND r.place_class = 'sync') AS of_project, ({SOURCE_RUNNING}) AS of_source \
-             FROM tasks t {SOURCE_OF} WHERE t.id = $1 AND t.place_class = 'sync'"
+            "SELECT COALESCE(pr.running, 0) AS of_project, COALESCE(sr.running, 0) AS of_source \
+             FROM tasks t {SOURCE_OF} {RUNNING_OF_PROJECT} {RUNNING_OF_SOURCE} WHERE t.id = $1 AND t.place_class = 'sync'"
         );
         let statement = Statement::from_sql_and_values(store.backend(), sql, [id.into()]);
         Ok(Row::find_by_statement(statement).one(tx).await?.is_none_or(|row| {
@@ -90,10 +96,10 @@ impl Queue {
         let class = PlaceClass::Sync;
         let sql = format!(
             "UPDATE tasks SET hold_reason = h.reason FROM (SELECT t.id, CASE \
-             WHEN EXISTS ({SLOT_TAKEN}) THEN $3 WHEN ({SOURCE_RUNNING}) >= $2 THEN $5 \
-             WHEN (SELECT COUNT(*) FROM tasks r WHERE r.project_id = t.project_id AND r.status = 'running' \
-             AND r.place_class = 'sync') >= $1 THEN $4 END AS reason \
-             FROM tasks t {SOURCE_OF} WHERE t.status = 'queued' AND t.place_class = 'sync' AND t.not_before IS NULL) h \
+             WHEN holder.slot_key IS NOT NULL THEN $3 WHEN COALESCE(sr.running, 0) >= $2 THEN $5 \
+             WHEN COALESCE(pr.running, 0) >= $1 THEN $4 END AS reason \
+             FROM tasks t {SOURCE_OF} {RUNNING_OF_PROJECT} {RUNNING_OF_SOURCE} {SLOT_HOLDER} \
+             WHERE t.status = 'queued' AND t.place_class = 'sync' AND t.not_before IS NULL) h \
              WHERE tasks.id = h.id AND tasks.status = 'queued' AND tasks.hold_reason IS DISTINCT FROM h.reason \
              AND (h.reason IS NOT NULL OR tasks.hold_reason IN ($3, $4, $5))"
         );

@@ -7,12 +7,16 @@
 //! - [`progress`]: phase, state, statistics and log lines while the connector runs;
 //! - [`end`]: the one transaction that ends an attempt;
 //! - [`mod@cancel`]: wishes;
+//! - [`chain`]: tasks that wait for the end of another one;
+//! - [`clear`]: clears of destinations, and "cancel, clear, go on";
 //! - [`input`]: what one-shot tasks are given and answer.
 //!
 //! All changes of status go through [`apply`]: it asks the state machine and writes what that decided.
 
 pub mod cancel;
+pub mod chain;
 pub mod claim;
+pub mod clear;
 pub mod create;
 pub mod due;
 pub mod end;
@@ -24,7 +28,8 @@ pub mod read;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Statement, Value as Db};
 use uuid::Uuid;
 
-use super::{Store, StoreError, entities::task};
+use self::chain::Followed;
+use super::{Store, StoreError, entities::task, notifications};
 use crate::domain::{
     machine::{Event, Refusal, TaskView, decide},
     project::ProjectId,
@@ -55,6 +60,8 @@ pub struct Ended {
     pub status: TaskStatus,
     /// The worker that owned it, if one did.
     pub owner: Option<Uuid>,
+    /// What became of the tasks that waited for it.
+    pub then: Vec<Followed>,
 }
 
 /// Why and how an attempt ended badly.
@@ -71,6 +78,13 @@ impl Failure {
     /// A failure without an exit code.
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
         Self { class, message: message.into(), exit_code: None }
+    }
+}
+
+impl Queue {
+    /// The time by the store's clock.
+    pub fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.store.clock.now()
     }
 }
 
@@ -96,8 +110,11 @@ impl Store {
         tx: &DatabaseTransaction,
         id: TaskId,
     ) -> Result<Option<task::Model>, StoreError> {
-        let lock = if self.for_update().is_empty() { "" } else { "FOR UPDATE SKIP LOCKED" };
-        self.lock_task_with(tx, id, lock).await
+        let lock = match self.for_update() {
+            "" => String::new(),
+            lock => format!("{lock} SKIP LOCKED"),
+        };
+        self.lock_task_with(tx, id, &lock).await
     }
 
     async fn lock_task_with(
@@ -143,7 +160,7 @@ pub(super) fn view(row: &task::Model) -> Result<TaskView, StoreError> {
 }
 
 /// Asks the state machine what `event` makes of a locked task, and writes it: the row, the job's last run, and the
-/// attempt that it ended. Answers nothing when the event changes nothing.
+/// attempt that it ended, and whatever waited for its end. Answers nothing when the event changes nothing.
 async fn apply(
     store: &Store,
     tx: &DatabaseTransaction,
@@ -159,12 +176,15 @@ async fn apply(
     };
     let now = store.now();
     let is_end = after.status.is_end();
+    let told = failure.map(|failure| told_as(failure, after.status));
+    let failure = told.as_ref();
     let sql = "UPDATE tasks SET status = $2, attempt = $3, epoch = $4, owner = $5, \
                cancel_requested_at = CASE WHEN $6 = 1 THEN COALESCE(cancel_requested_at, $7) ELSE cancel_requested_at END, \
                phase = CASE WHEN $8 = 'running' THEN phase ELSE NULL END, \
+               slot_key = CASE WHEN $8 = 'running' THEN slot_key ELSE NULL END, \
                ended_at = CASE WHEN $9 = 1 THEN $7 ELSE ended_at END, \
                input = CASE WHEN $9 = 1 THEN NULL ELSE input END, \
-               hold_reason = CASE WHEN $9 = 1 THEN NULL ELSE hold_reason END \
+               hold_reason = CASE WHEN $9 = 1 OR status = 'waiting' THEN NULL ELSE hold_reason END \
                WHERE id = $1";
     let values: [Db; 9] = [
         row.id.into(),
@@ -191,16 +211,29 @@ async fn apply(
     if before.status == TaskStatus::Running && after.status != TaskStatus::Running {
         end_attempt(store, tx, row, failure).await?;
     }
-    if before.status != after.status {
+    // What waited and ends never ran.
+    let ran = before.status != TaskStatus::Waiting || !is_end;
+    if before.status != after.status && ran {
         write_last_run(store, tx, row.id).await?;
+        notifications::enqueue_end(store, tx, row, after.status).await?;
     }
+    let then = if is_end { chain::follow(store, tx, row, after.status).await? } else { Vec::new() };
     Ok(Some(Ended {
         task: row.id,
         project: ProjectId::new(row.project_id.as_str()),
         job: row.job_id,
         status: after.status,
         owner: row.owner,
+        then,
     }))
+}
+
+/// What is told of a failure: of a task that ends cancelled, that it was; and no NUL, which PostgreSQL keeps in no text.
+fn told_as(failure: &Failure, status: TaskStatus) -> Failure {
+    if status == TaskStatus::Cancelled && failure.class != FailureClass::Cancelled {
+        return Failure { exit_code: failure.exit_code, ..Failure::new(FailureClass::Cancelled, "cancelled") };
+    }
+    Failure { message: failure.message.replace('\0', " "), ..failure.clone() }
 }
 
 async fn end_attempt(

@@ -5,22 +5,30 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, Value as Db};
 use super::{Fence, Queue};
 use crate::{
     domain::task::TaskPhase,
-    store::{Store, StoreError, logs},
+    store::{Store, StoreError, logs, states},
 };
 
-/// How many states of a job are kept, so that an operator can go back.
-pub const STATES_KEPT: i64 = 20;
-
 impl Queue {
-    /// Says what a running task is doing. `connector_started` also records the time in the attempt.
+    /// Says what a running task is doing, and why it waits if it does. `connector_started` also records the time in the attempt.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] when the task is no longer the worker's.
-    pub async fn set_phase(&self, fence: Fence, phase: TaskPhase) -> Result<(), StoreError> {
+    pub async fn set_phase(
+        &self,
+        fence: Fence,
+        phase: TaskPhase,
+        waits_for: Option<&str>,
+    ) -> Result<(), StoreError> {
         let store = &self.store;
-        let sql = "UPDATE tasks SET phase = $4 WHERE id = $1 AND attempt = $2 AND epoch = $3 AND status = 'running'";
-        let values: [Db; 4] =
-            [fence.task.into(), fence.attempt.into(), fence.epoch.into(), phase.as_str().into()];
+        let sql = "UPDATE tasks SET phase = $4, hold_reason = $5 \
+                   WHERE id = $1 AND attempt = $2 AND epoch = $3 AND status = 'running'";
+        let values: [Db; 5] = [
+            fence.task.into(),
+            fence.attempt.into(),
+            fence.epoch.into(),
+            phase.as_str().into(),
+            waits_for.into(),
+        ];
         let done = store.db.execute_raw(Statement::from_sql_and_values(store.backend(), sql, values)).await?;
         if done.rows_affected() == 0 {
             return Err(StoreError::Fenced);
@@ -78,22 +86,23 @@ impl Queue {
         if done.rows_affected() == 0 { Err(StoreError::Fenced) } else { Ok(()) }
     }
 
-    /// Appends log lines as one chunk; their numbers follow those of the lines before, over all attempts.
+    /// Appends log lines; their numbers follow those of the lines before, over all attempts. `first` is the number of the
+    /// first one within this attempt: done twice is done once.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] when the task is no longer the worker's.
-    pub async fn append_log(&self, fence: Fence, lines: &[logs::LogLine]) -> Result<(), StoreError> {
+    pub async fn append_log(&self, fence: Fence, first: i64, lines: &[logs::LogLine]) -> Result<(), StoreError> {
         if lines.is_empty() {
             return Ok(());
         }
         let tx = self.store.begin().await?;
-        logs::append(&self.store, &tx, fence, lines).await?;
+        logs::append(&self.store, &tx, fence, Some(first), lines).await?;
         tx.commit().await?;
         Ok(())
     }
 }
 
-/// Writes a state under the fence, and drops the oldest beyond [`STATES_KEPT`].
+/// Writes a state under the fence, and drops the oldest beyond [`states::STATES_KEPT`].
 pub(super) async fn write_state(
     store: &Store,
     tx: &DatabaseTransaction,
@@ -102,7 +111,8 @@ pub(super) async fn write_state(
     sequence: i64,
     state: &str,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE tasks SET state_sequence = $4 \
+    // It never goes back: what is found after the worker's death counts on from it.
+    let sql = "UPDATE tasks SET state_sequence = CASE WHEN state_sequence < $4 THEN $4 ELSE state_sequence END \
                WHERE id = $1 AND attempt = $2 AND epoch = $3 AND status = 'running'";
     let values: [Db; 4] = [fence.task.into(), fence.attempt.into(), fence.epoch.into(), sequence.into()];
     let done = tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, values)).await?;
@@ -122,9 +132,5 @@ pub(super) async fn write_state(
         store.now().into(),
     ];
     tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, values)).await?;
-    let sql = "DELETE FROM job_states WHERE job_id = $1 AND id NOT IN \
-               (SELECT id FROM job_states WHERE job_id = $1 ORDER BY id DESC LIMIT $2)";
-    tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, [job.into(), STATES_KEPT.into()]))
-        .await?;
-    Ok(())
+    states::drop_oldest(store, tx, job).await
 }

@@ -160,11 +160,34 @@ impl ProjectStore {
         limit: u64,
         before: Option<TaskId>,
     ) -> Result<Vec<Task>, StoreError> {
+        self.tasks_of(job, limit, before, true).await
+    }
+
+    /// As [`Self::tasks_of_job`], without the slots that were skipped: a skipped slot is no run.
+    pub async fn runs_of_job(
+        &self,
+        job: i64,
+        limit: u64,
+        before: Option<TaskId>,
+    ) -> Result<Vec<Task>, StoreError> {
+        self.tasks_of(job, limit, before, false).await
+    }
+
+    async fn tasks_of(
+        &self,
+        job: i64,
+        limit: u64,
+        before: Option<TaskId>,
+        skipped: bool,
+    ) -> Result<Vec<Task>, StoreError> {
         self.job_exists(job).await?;
         let mut query = task::Entity::find()
             .filter(task::Column::ProjectId.eq(self.project.as_str()))
             .filter(task::Column::JobId.eq(job))
             .filter(task::Column::Kind.is_in(["sync", "clear"]));
+        if !skipped {
+            query = query.filter(task::Column::Status.ne("skipped"));
+        }
         if let Some(before) = before {
             query = query.filter(task::Column::Id.lt(before));
         }
@@ -207,8 +230,11 @@ impl Queue {
             status: String,
             number: i64,
         }
-        let sql = "SELECT place_class, status, COUNT(*) AS number FROM tasks \
-                   WHERE status IN ('queued', 'running') GROUP BY place_class, status";
+        // One part for each partial index.
+        let sql = "SELECT place_class, 'queued' AS status, COUNT(*) AS number FROM tasks \
+                   WHERE status = 'queued' GROUP BY place_class UNION ALL \
+                   SELECT place_class, 'running' AS status, COUNT(*) AS number FROM tasks \
+                   WHERE status = 'running' GROUP BY place_class";
         let rows = Row::find_by_statement(self.store.sql(sql, [])).all(&self.store.db).await?;
         Ok(rows.into_iter().map(|row| (row.place_class, row.status, row.number)).collect())
     }

@@ -9,6 +9,8 @@
 //! - a group is ended only if it is the recorded one beyond doubt: same boot, same namespace of processes, and
 //!   its leader has the recorded start time, or (when the leader is gone) a later member holds the lock's file;
 //! - an attempt never ends a later attempt of its own task;
+//! - a run that was given up (its task was taken over while its worker was paused, say) never starts and ends nothing
+//!   any more: whoever takes over marks it as over, holding the lock, and it looks for the mark when it has the lock;
 //! - a lock file is removed only by its holder, so a lock counts only if its file is still the one of that name.
 
 use std::{
@@ -133,12 +135,21 @@ pub fn forget(files: &GuardFiles) -> io::Result<()> {
     if files.once { gone(fs::remove_file(&files.lock)) } else { Ok(()) }
 }
 
+/// Marks a run as over: it never starts any more. To be called by the lock's holder.
+pub fn mark_over(files: &GuardFiles) -> io::Result<()> {
+    fs::write(&files.over, "")
+}
+
 /// Who wants a lock, and what it may do for it.
 pub struct Claim<'a> {
     /// The lock.
     pub lock: &'a Path,
     /// The record of its holder; none if the holder is only waited for.
     pub record: Option<&'a Path>,
+    /// The mark that says that this run is over: then nothing is taken or ended for it. None for whoever gives it up.
+    pub over: Option<&'a Path>,
+    /// The run's folder for temporary files, to find a connector by whose supervisor died before it wrote its record.
+    pub output: Option<&'a Path>,
     /// The run that the lock is for.
     pub run: &'a RunName,
     /// Between the holder's SIGTERM and its SIGKILL.
@@ -149,7 +160,7 @@ pub struct Claim<'a> {
 
 impl Claim<'_> {
     /// Takes the lock; where it is held, ends the recorded holder and waits. `waits` is called once if it has to;
-    /// `pause` waits for the given time, and answers true to give up.
+    /// `pause` waits for the given time, and answers true to give up. None when it gave up, or the run is over.
     pub fn take(
         &self,
         mut waits: impl FnMut(),
@@ -158,8 +169,13 @@ impl Claim<'_> {
         let mut told = false;
         let mut ending: Option<(Record, Instant)> = None;
         loop {
-            if let Some(file) = try_lock(self.lock)? {
-                return Ok(Some(file));
+            let lock = try_lock(self.lock)?;
+            // Looked for with the lock in hand: it is only made by who has it.
+            if self.over.is_some_and(Path::exists) {
+                return Ok(None);
+            }
+            if lock.is_some() {
+                return Ok(lock);
             }
             if is_fence_broken() {
                 return File::open(self.lock).map(Some);
@@ -180,10 +196,8 @@ impl Claim<'_> {
         let now = Instant::now();
         match ending.filter(|(record, _)| record.lives(self.lock)) {
             None => {
-                let record = Record::read(self.record?)?;
-                if !self.may_end(&record.run) || !record.lives(self.lock) {
-                    return None;
-                }
+                let record = Record::read(self.record?).filter(|record| self.may_end(&record.run));
+                let record = record.or_else(|| self.unrecorded()).filter(|record| record.lives(self.lock))?;
                 record.signal(Signal::TERM);
                 Some((record, now + self.grace))
             }
@@ -195,11 +209,17 @@ impl Claim<'_> {
         }
     }
 
+    /// The record that this very run's supervisor did not come to write.
+    fn unrecorded(&self) -> Option<Record> {
+        Record::of(self.run.clone(), processes::leader_with(self.output?, self.lock)?).ok()
+    }
+
     fn may_end(&self, holder: &RunName) -> bool {
         if self.only_own {
             holder == self.run
         } else {
-            holder.task != self.run.task || holder.attempt <= self.run.attempt
+            // Ids of tasks sort by the time they were made: a late attempt of an older task ends no newer one.
+            (holder.task.as_str(), holder.attempt) <= (self.run.task.as_str(), self.run.attempt)
         }
     }
 }
@@ -210,6 +230,22 @@ mod tests {
 
     fn run(task: &str, attempt: i32) -> RunName {
         RunName { task: task.to_owned(), attempt }
+    }
+
+    fn claim_of<'a>(lock: &'a Path, run: &'a RunName) -> Claim<'a> {
+        Claim { lock, record: None, over: None, output: None, run, grace: Duration::ZERO, only_own: false }
+    }
+
+    #[test]
+    fn a_run_that_is_over_takes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (lock, over) = (folder.path().join("job-1.lock"), folder.path().join("a-1.over"));
+        let own = run("a", 1);
+        let claim = Claim { over: Some(&over), ..claim_of(&lock, &own) };
+        assert!(claim.take(|| (), |_| true).unwrap().is_some());
+        fs::write(&over, "").unwrap();
+        assert!(claim.take(|| (), |_| true).unwrap().is_none());
+        assert!(try_lock(&lock).unwrap().is_some(), "and keeps nothing");
     }
 
     fn own_record() -> Record {
@@ -269,7 +305,7 @@ mod tests {
     fn an_attempt_ends_earlier_ones_and_other_tasks_but_no_later_one() {
         let own = run("a", 2);
         let lock = Path::new("/nowhere.lock");
-        let claim = |only_own| Claim { lock, record: None, run: &own, grace: Duration::ZERO, only_own };
+        let claim = |only_own| Claim { only_own, ..claim_of(lock, &own) };
         assert!(claim(false).may_end(&run("a", 1)));
         assert!(claim(false).may_end(&run("b", 9)));
         assert!(!claim(false).may_end(&run("a", 3)));
@@ -283,7 +319,7 @@ mod tests {
         let lock = folder.path().join("job-1.lock");
         let _held = try_lock(&lock).unwrap().unwrap();
         let own = run("a", 1);
-        let claim = Claim { lock: &lock, record: None, run: &own, grace: Duration::ZERO, only_own: false };
+        let claim = claim_of(&lock, &own);
         let (mut told, mut pauses) = (0, 0);
         let taken = claim.take(
             || told += 1,

@@ -161,14 +161,22 @@ fn serve(order: &Order, sender: &Sender<Event>, events: &Receiver<Event>) -> Res
     let _ = set_child_subreaper(Some(getpid()));
     let grace = Duration::from_millis(order.grace_millis);
     let files = &order.guard;
-    let claim =
-        Claim { lock: &files.lock, record: Some(&files.record), run: &order.run, grace, only_own: false };
+    let claim = Claim {
+        lock: &files.lock,
+        record: Some(&files.record),
+        over: Some(&files.over),
+        output: None,
+        run: &order.run,
+        grace,
+        only_own: false,
+    };
     reach(Step::GuardTaken, Moment::Before);
     let Some(lock) = take(&claim, WAITS_FOR_PREVIOUS, events)? else { return Ok(Report::Stopped) };
     reach(Step::GuardTaken, Moment::After);
     // The holder before is over, and so is its record.
     let _ = fs::remove_file(&files.record);
     let last = serve_guarded(order, sender, events);
+    let _ = fs::remove_dir_all(&order.inputs);
     let _ = guard::forget(files);
     // Not closed here: whoever gets the lock next shall find this process ended.
     std::mem::forget(lock);
@@ -182,7 +190,15 @@ fn serve_guarded(
 ) -> Result<Report, NotStarted> {
     let grace = Duration::from_millis(order.grace_millis);
     if let Some(single) = &order.single {
-        let claim = Claim { lock: &single.lock, record: None, run: &order.run, grace, only_own: false };
+        let claim = Claim {
+            lock: &single.lock,
+            record: None,
+            over: None,
+            output: None,
+            run: &order.run,
+            grace,
+            only_own: false,
+        };
         match take(&claim, &single.reason, events)? {
             Some(lock) => std::mem::forget(lock),
             None => return Ok(Report::Stopped),

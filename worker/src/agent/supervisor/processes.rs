@@ -78,6 +78,18 @@ pub fn group_holds(group: i32, start_time: u64, file: &Path) -> bool {
     all().any(|(pid, stat)| stat.group == group && stat.start_time >= start_time && has_open(pid, inode))
 }
 
+/// The leader of a group whose `TMPDIR` is `folder` and which has `file` open: a connector, told from everything else.
+pub fn leader_with(folder: &Path, file: &Path) -> Option<i32> {
+    let file = fs::metadata(file).ok()?;
+    let variable = [b"TMPDIR=", folder.as_os_str().as_encoded_bytes()].concat();
+    let has_variable = |pid: i32| {
+        let variables = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        variables.split(|byte| *byte == 0).any(|found| found == variable)
+    };
+    let mut leaders = all().filter(|(pid, stat)| stat.group == *pid).map(|(pid, _)| pid);
+    leaders.find(|pid| has_variable(*pid) && has_open(*pid, (file.dev(), file.ino())))
+}
+
 fn has_open(pid: i32, inode: (u64, u64)) -> bool {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     // Through the link, which works for removed files too.

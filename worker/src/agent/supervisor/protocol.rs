@@ -30,6 +30,8 @@ pub struct Order {
     pub env: Vec<(String, String)>,
     /// Its working directory.
     pub cwd: PathBuf,
+    /// The folder of its inputs, which hold secrets: removed when nothing of it lives, also if the worker is dead.
+    pub inputs: PathBuf,
     /// The guard of the start.
     pub guard: GuardFiles,
     /// A second lock, for what there is only one of on a host. Its holder is never ended, only waited for.
@@ -54,6 +56,8 @@ pub struct GuardFiles {
     pub lock: PathBuf,
     /// Says which process group that is.
     pub record: PathBuf,
+    /// There when this run must not start any more: somebody took its task over.
+    pub over: PathBuf,
     /// Whether the lock is removed at the end: nobody will ask for it again.
     pub once: bool,
 }

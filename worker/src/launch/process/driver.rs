@@ -12,6 +12,7 @@
 use std::{
     collections::{HashSet, VecDeque},
     io::{ErrorKind, Read},
+    path::Path,
     process::{Child, ChildStderr, ChildStdout},
     sync::{
         Arc,
@@ -270,9 +271,10 @@ impl Driver {
     /// ended keeps the start guard, so that nothing runs beside it.
     fn outlive_supervisor(&mut self) -> Seen {
         let (run, files, grace) = (self.parts.run.clone(), self.parts.guard.clone(), self.parts.grace);
+        let output = self.parts.output.path.clone();
         let (sender, done) = sync_mpsc::channel::<()>();
         let duty = thread::Builder::new().name("connector-end".to_owned()).spawn(move || {
-            end_recorded(&run, &files, grace);
+            end_recorded(&run, &files, &output, grace);
             drop(sender);
         });
         if duty.is_ok() {
@@ -316,8 +318,16 @@ impl Driver {
 }
 
 /// Ends a run by its record, and takes its guard for a moment. Gives up some time after SIGKILL.
-fn end_recorded(run: &RunName, files: &GuardFiles, grace: Duration) {
-    let claim = Claim { lock: &files.lock, record: Some(&files.record), run, grace, only_own: true };
+fn end_recorded(run: &RunName, files: &GuardFiles, output: &Path, grace: Duration) {
+    let claim = Claim {
+        lock: &files.lock,
+        record: Some(&files.record),
+        over: None,
+        output: Some(output),
+        run,
+        grace,
+        only_own: true,
+    };
     let give_up_at = Instant::now() + grace + END_SLACK;
     let pause = |pause| {
         thread::sleep(pause);

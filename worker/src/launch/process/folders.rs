@@ -16,6 +16,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 use rustix::fs::{FlockOperation, flock};
@@ -26,6 +27,11 @@ use crate::{
     connector::command::InputFile,
     launch::{AttemptRef, LaunchError},
 };
+
+/// The ending of marks of runs that must not start any more, and how long they are kept: longer than any worker is
+/// paused.
+const OVER: &str = "over";
+const OVER_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The folders of all attempts.
 pub struct Folders {
@@ -46,6 +52,12 @@ pub struct Output {
 }
 
 impl Folders {
+    /// A text that is equal for launchers with the same folders on one machine.
+    pub fn identity(&self) -> String {
+        use std::os::unix::fs::MetadataExt;
+        fs::metadata(&self.locks).map(|folder| format!("{:x}-{:x}", folder.dev(), folder.ino())).unwrap_or_default()
+    }
+
     /// The folders below `data` and `memory` (`/dev/shm`), made where they are missing.
     pub fn open(data: &Path, memory: &Path) -> Result<Self, LaunchError> {
         make_all(data)?;
@@ -79,6 +91,7 @@ impl Folders {
         GuardFiles {
             lock: self.locks.join(format!("{name}.lock")),
             record: self.locks.join(format!("{name}.json")),
+            over: self.locks.join(format!("{}-{}.{OVER}", attempt.task, attempt.attempt)),
             once: attempt.job.is_none(),
         }
     }
@@ -224,8 +237,11 @@ impl Folders {
     }
 
     fn sweep_guard(&self, name: &str) -> Result<(), LaunchError> {
-        let Some(stem) = name.strip_suffix(".lock") else { return Ok(()) };
         let path = self.locks.join(name);
+        if name.ends_with(OVER) && is_older(&path, OVER_KEPT) {
+            return remove_file(&path);
+        }
+        let Some(stem) = name.strip_suffix(".lock") else { return Ok(()) };
         let Some(_held) = guard::try_lock(&path).map_err(files(&path, "locked"))? else { return Ok(()) };
         remove_file(&self.locks.join(format!("{stem}.json")))?;
         remove_file(&path)
@@ -236,6 +252,11 @@ impl Folders {
 pub fn files(path: &Path, verb: &'static str) -> impl FnOnce(io::Error) -> LaunchError {
     let path = path.to_owned();
     move |source| LaunchError::Files { path, verb, source }
+}
+
+fn is_older(path: &Path, age: Duration) -> bool {
+    let changed = fs::metadata(path).and_then(|file| file.modified()).ok();
+    changed.and_then(|at| at.elapsed().ok()).is_some_and(|elapsed| elapsed > age)
 }
 
 fn names(folder: &Path) -> Vec<String> {

@@ -39,6 +39,9 @@ use tokio::sync::oneshot;
 
 use self::folders::{Folders, files};
 use super::{AttemptRef, Launch, LaunchError, Launcher, Running};
+use crate::{
+    connector::output::LogLine,
+};
 use crate::agent::{
     follow::{Ending, FolderFollower},
     supervisor::{
@@ -126,8 +129,10 @@ impl Launcher for ProcessLauncher {
         Runs { connectors: connectors.collect() }
     }
 
-    fn one_host_only(&self) -> bool {
-        true
+    fn place(&self) -> Option<String> {
+        // The machine, until it starts anew, and the folder in which starts are guarded.
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Some(format!("{} {}", boot.trim(), self.inner.folders.identity()))
     }
 
     async fn launch(&self, launch: Launch) -> Result<Running, LaunchError> {
@@ -151,8 +156,8 @@ impl Launcher for ProcessLauncher {
         launched.await.unwrap_or(Err(LaunchError::BrokeOff))
     }
 
-    async fn recover(&self, attempt: AttemptRef) -> Result<Option<Ending>, LaunchError> {
-        self.blocking(move |inner| inner.recover(&attempt)).await
+    async fn recover(&self, attempt: AttemptRef, known_lines: u64) -> Result<Option<Ending>, LaunchError> {
+        self.blocking(move |inner| inner.recover(&attempt, known_lines)).await
     }
 
     async fn discard(&self, task: TaskId, attempt: i32) -> Result<(), LaunchError> {
@@ -177,17 +182,16 @@ impl Launcher for ProcessLauncher {
 }
 
 impl Inner {
-    fn recover(&self, attempt: &AttemptRef) -> Result<Option<Ending>, LaunchError> {
+    fn recover(&self, attempt: &AttemptRef, known_lines: u64) -> Result<Option<Ending>, LaunchError> {
         let name = folder_name(attempt.task, attempt.attempt);
         let path = self.folders.output_path(&name);
-        if !path.exists() {
-            return self.folders.remove_inputs(&name).map(|()| None);
-        }
         let run = RunName { task: attempt.task.to_string(), attempt: attempt.attempt };
         let guarded = self.folders.guard(attempt);
         let claim = Claim {
             lock: &guarded.lock,
             record: Some(&guarded.record),
+            over: None,
+            output: Some(&path),
             run: &run,
             grace: self.settings.kill_grace,
             only_own: true,
@@ -203,12 +207,39 @@ impl Inner {
             )
             .map_err(files(&guarded.lock, "locked"))?
             .ok_or(LaunchError::NotEnded { attempt: attempt.attempt })?;
+        // Its worker may be paused rather than dead, and just about to start it.
+        guard::mark_over(&guarded).map_err(files(&guarded.over, "written"))?;
         self.folders.remove_inputs(&name)?;
         guard::forget(&guarded).map_err(files(&guarded.lock, "removed"))?;
         drop(held);
-        let ending = FolderFollower::new(&path, self.clock.now()).finish();
-        Ok(Some(ending))
+        if !path.exists() {
+            return Ok(None);
+        }
+        Ok(Some(read_rest(FolderFollower::new(&path, self.clock.now()), known_lines)))
     }
+}
+
+/// Reads everything there is, and keeps the lines that are not known: a log may be much larger than what is missing of it.
+fn read_rest(mut follower: FolderFollower, known_lines: u64) -> Ending {
+    let mut log = Vec::new();
+    let mut keep = |first: u64, lines: Vec<LogLine>| {
+        let known = usize::try_from(known_lines.saturating_sub(first)).unwrap_or(usize::MAX);
+        log.extend(lines.into_iter().skip(known));
+    };
+    let mut state = None;
+    loop {
+        let progress = follower.poll();
+        state = progress.state.or(state);
+        keep(progress.first_line, progress.log);
+        if !progress.more {
+            break;
+        }
+    }
+    let mut ending = follower.finish();
+    keep(ending.progress.first_line, std::mem::take(&mut ending.progress.log));
+    ending.progress.state = ending.progress.state.or(state);
+    ending.progress.log = log;
+    ending
 }
 
 /// The name of an attempt's folders.

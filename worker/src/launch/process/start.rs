@@ -16,6 +16,7 @@ use std::{
 use olake_shared::{
     config::connectors::ConnectorProgram,
     domain::version::ConnectorVersion,
+    json::parse_json,
     step::{self, Moment, Step, reach},
 };
 use rustix::fs::{Access, access};
@@ -63,12 +64,12 @@ impl Inner {
             self.folders.make_output(&name)?.ok_or(LaunchError::Running { attempt: launch.attempt })?;
         reach(Step::OutputMade, Moment::After);
         reach(Step::InputsWritten, Moment::Before);
-        let started = self.write_inputs(&launch.request, version, &name).and_then(|line| {
+        let started = self.write_inputs(&launch.request, version, &name).and_then(|(inputs, line)| {
             reach(Step::InputsWritten, Moment::After);
             let mut args = connector.args.clone();
             args.extend(line.args);
             let environment = environment(connector, version, &output.path);
-            let order = self.order(launch, program, args, environment);
+            let order = Order { inputs, ..self.order(launch, program, args, environment) };
             reach(Step::SupervisorStarted, Moment::Before);
             let supervisor = self.start_supervisor(&order)?;
             reach(Step::SupervisorStarted, Moment::After);
@@ -103,7 +104,7 @@ impl Inner {
         request: &Request,
         version: ConnectorVersion,
         name: &str,
-    ) -> Result<CommandLine, LaunchError> {
+    ) -> Result<(PathBuf, CommandLine), LaunchError> {
         let mut folder = self.folders.inputs_path(name, 0);
         let mut line = command_line(request, version, &folder)?;
         let bytes = line.inputs.iter().map(|input| input.content.len() as u64).sum();
@@ -115,7 +116,7 @@ impl Inner {
         if !line.inputs.is_empty() {
             self.folders.write_inputs(&folder, &line.inputs)?;
         }
-        Ok(line)
+        Ok((folder, line))
     }
 
     fn order(
@@ -134,6 +135,7 @@ impl Inner {
             program,
             args,
             env: environment.into_iter().collect(),
+            inputs: PathBuf::new(),
             guard: self.folders.guard(&launch.reference()),
             single,
             grace_millis: u64::try_from(self.settings.kill_grace.as_millis()).unwrap_or(u64::MAX),
@@ -212,10 +214,13 @@ fn environment(
 
 /// Whether a request opens Iceberg's port.
 fn writes_iceberg(request: &Request) -> bool {
-    let (Request::Sync { destination: config, .. } | Request::CheckDestination { config }) = request else {
+    let (Request::Sync { destination: config, .. }
+    | Request::Clear { destination: config, .. }
+    | Request::CheckDestination { config }) = request
+    else {
         return false;
     };
-    let config: Option<Value> = serde_json::from_str(config).ok();
+    let config = parse_json(config).ok();
     let kind = config.as_ref().and_then(|config| config.get("type")).and_then(Value::as_str);
     kind.is_some_and(|kind| kind.eq_ignore_ascii_case(ICEBERG))
 }
@@ -258,6 +263,13 @@ mod tests {
             state: None,
         };
         assert!(writes_iceberg(&sync("{\"type\":\"ICEBERG\",\"writer\":{}}")));
+        let clear = |destination: &str| Request::Clear {
+            streams: "{}".to_owned(),
+            destination: destination.to_owned(),
+            state: None,
+        };
+        assert!(writes_iceberg(&clear("{\"type\":\"ICEBERG\"}")));
+        assert!(!writes_iceberg(&clear("{\"type\":\"PARQUET\"}")));
         assert!(writes_iceberg(&Request::CheckDestination { config: "{\"type\":\"iceberg\"}".to_owned() }));
         assert!(!writes_iceberg(&sync("{\"type\":\"PARQUET\"}")));
         assert!(!writes_iceberg(&sync("no json")));

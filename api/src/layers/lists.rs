@@ -1,0 +1,212 @@
+//! Lists that are polled: `GET P/jobs`, `P/sources`, `P/destinations`.
+//!
+//! Each answer carries a weak `ETag`, made of what it depends on: this build, the profile, the caller's rights and the
+//! revision of the project, which the database counts with every change of what the lists show. A client that has the
+//! list is told so (304) by two small queries, however long it is. A list that is asked for as a whole is kept as text
+//! until it changes, so that many tabs cost one reading.
+//!
+//! Invariants:
+//! - the caller is authenticated before anything is answered here, and the revision is read from the database for each
+//!   request: a kept answer is never older than the request;
+//! - the revision is read before the list, so that a change in between makes the tag too old, never too new;
+//! - one whole list is made at a time, and the kept texts are bounded: long lists do not add up in memory.
+//!
+//! To tag another list: a line in [`LISTS`], and a trigger that counts the changes of what it shows.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+use olake_shared::domain::project::ProjectId;
+use poem::{
+    Endpoint, Request, Response,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+};
+use poem_openapi::OperationId;
+
+use crate::{auth, context::Context, profile::Profile};
+
+/// The collections, and the operations that list them.
+const LISTS: [(&str, &str); 3] =
+    [("jobs", "listJobs"), ("sources", "listSources"), ("destinations", "listDestinations")];
+
+/// How many bytes of text are kept at most.
+const KEPT: usize = 24 << 20;
+
+const KEPT_HEADERS: [HeaderName; 2] = [header::CONTENT_TYPE, header::LINK];
+
+/// What differs between programs that may show a list differently: the version, and the file that runs.
+static BUILD: LazyLock<String> = LazyLock::new(|| {
+    let file = std::env::current_exe().and_then(std::fs::metadata).ok();
+    let modified = file
+        .as_ref()
+        .and_then(|file| file.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok())
+        .map_or(0, |since| since.as_millis());
+    format!("{}-{:x}-{modified:x}", env!("CARGO_PKG_VERSION"), file.map_or(0, |file| file.len()))
+});
+
+/// What an answer depends on beside the project's revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key {
+    path_and_query: String,
+    profile: Profile,
+    is_admin: bool,
+}
+
+impl Key {
+    fn tag(&self, revision: i64) -> String {
+        let profile = match self.profile {
+            Profile::Native => 'n',
+            Profile::Ui => 'u',
+        };
+        let rights = if self.is_admin { 'a' } else { 'm' };
+        format!("W/\"{}-{profile}{rights}-{revision:x}\"", *BUILD)
+    }
+}
+
+#[derive(Clone)]
+struct Answer {
+    key: Key,
+    revision: i64,
+    headers: HeaderMap,
+    /// Shared by all who are sent it.
+    text: Bytes,
+}
+
+/// The kept answers. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Lists {
+    /// The last used one last.
+    kept: Arc<Mutex<VecDeque<Answer>>>,
+    /// Held by whoever makes a whole list.
+    making: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Lists {
+    /// The kept answer, unless it is older than `revision`.
+    fn get(&self, key: &Key, revision: i64) -> Option<Answer> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = kept.iter().position(|answer| answer.key == *key && answer.revision >= revision)?;
+        let answer = kept.remove(at)?;
+        kept.push_back(answer.clone());
+        Some(answer)
+    }
+
+    fn keep(&self, answer: Answer) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|other| other.key != answer.key);
+        if answer.text.len() > KEPT / 2 {
+            return;
+        }
+        kept.push_back(answer);
+        while kept.iter().map(|answer| answer.text.len()).sum::<usize>() > KEPT {
+            kept.pop_front();
+        }
+    }
+}
+
+/// A list that is asked for.
+struct Asked {
+    project: ProjectId,
+    operation: &'static str,
+    is_whole: bool,
+}
+
+fn asked(request: &Request) -> Option<Asked> {
+    if *request.method() != Method::GET {
+        return None;
+    }
+    let (project, collection) = request.uri().path().strip_prefix("/api/v1/project/")?.split_once('/')?;
+    let (_, operation) = LISTS.into_iter().find(|(name, _)| *name == collection)?;
+    let query = request.uri().query().unwrap_or_default();
+    let is_whole = !query.split('&').any(|pair| pair.starts_with("limit="));
+    Some(Asked { project: ProjectId::new(project), operation, is_whole })
+}
+
+pub(crate) async fn lists<E>(lists: &Lists, next: E, request: Request) -> poem::Result<Response>
+where
+    E: Endpoint<Output = Response>,
+{
+    let Some(asked) = asked(&request) else { return next.call(request).await };
+    // Whoever may not see the list, and whatever goes wrong, is answered where all others are.
+    let (Some(context), Ok(auth)) = (request.data::<Context>().cloned(), auth::authenticate(&request).await)
+    else {
+        return next.call(request).await;
+    };
+    let Some(current) = revision(&context, &asked).await else { return next.call(request).await };
+    let key = Key {
+        path_and_query: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
+        profile: Profile::of(request.headers()),
+        is_admin: auth.user().is_admin,
+    };
+    if has(request.headers(), &key.tag(current)) {
+        let response = Response::builder().status(StatusCode::NOT_MODIFIED).finish();
+        return Ok(tagged(response, &key.tag(current), asked.operation));
+    }
+    if !asked.is_whole {
+        let response = next.call(request).await?;
+        return Ok(if response.is_success() { tagged(response, &key.tag(current), asked.operation) } else { response });
+    }
+    if let Some(answer) = lists.get(&key, current) {
+        return Ok(sent(answer, asked.operation));
+    }
+    let making = lists.making.lock().await;
+    // Somebody may have made it meanwhile, or it may have changed.
+    let Some(current) = revision(&context, &asked).await else { return next.call(request).await };
+    if let Some(answer) = lists.get(&key, current) {
+        return Ok(sent(answer, asked.operation));
+    }
+    let response = next.call(request).await?;
+    if !response.is_success() {
+        return Ok(response);
+    }
+    let (parts, body) = response.into_parts();
+    let text = body.into_bytes().await?;
+    let mut headers = HeaderMap::new();
+    for name in KEPT_HEADERS {
+        if let Some(value) = parts.headers.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    let answer = Answer { key, revision: current, headers, text };
+    lists.keep(answer.clone());
+    drop(making);
+    Ok(sent(answer, asked.operation))
+}
+
+/// The revision of the project; none when there is none to tell.
+async fn revision(context: &Context, asked: &Asked) -> Option<i64> {
+    Some(context.store.project_with_revision(&asked.project).await.ok()?.1)
+}
+
+/// Whether the client has what this tag names.
+fn has(headers: &HeaderMap, tag: &str) -> bool {
+    let plain = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|theirs| theirs.trim() == "*" || plain(theirs) == plain(tag))
+}
+
+fn sent(answer: Answer, operation: &'static str) -> Response {
+    let tag = answer.key.tag(answer.revision);
+    let mut response = Response::builder().body(answer.text);
+    *response.headers_mut() = answer.headers;
+    tagged(response, &tag, operation)
+}
+
+fn tagged(mut response: Response, tag: &str, operation: &'static str) -> Response {
+    let headers = response.headers_mut();
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.append(header::VARY, HeaderValue::from_static("Authorization, Cookie, X-OLake-Profile"));
+    response.set_data(OperationId(operation));
+    response
+}

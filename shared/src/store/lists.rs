@@ -1,0 +1,186 @@
+//! What lists need beyond their rows: the revision by which a client sees that nothing has changed, the text that they
+//! are searched for, and the light form of the jobs.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ConnectionTrait, FromQueryResult, Value as Db};
+use uuid::Uuid;
+
+use super::{
+    ProjectStore, Store, StoreError,
+    connections::Page,
+    jobs::{JobFilter, LastRun},
+    time,
+};
+use crate::domain::{project::ProjectId, settings::AdvancedSettings};
+
+/// A job as a light list shows it: no config is opened for it, and no catalog read.
+#[derive(Clone, Debug)]
+pub struct JobBrief {
+    pub id: i64,
+    pub name: String,
+    pub source: SideBrief,
+    pub destination: SideBrief,
+    pub frequency: String,
+    pub activate: bool,
+    pub advanced_settings: AdvancedSettings,
+    pub next_run_at: Option<DateTime<Utc>>,
+    /// Absent if the job never ran.
+    pub last_run: Option<LastRun>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub created_by: Option<String>,
+    pub updated_by: Option<String>,
+}
+
+/// A source or destination without its config.
+#[derive(Clone, Debug)]
+pub struct SideBrief {
+    pub id: i64,
+    pub name: String,
+    pub connector_type: String,
+    pub version: String,
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    id: i64,
+    name: String,
+    frequency: String,
+    activate: bool,
+    advanced_settings: String,
+    next_run_at: Option<i64>,
+    last_task_id: Option<Uuid>,
+    last_run_time: Option<i64>,
+    last_run_state: Option<String>,
+    last_run_type: Option<String>,
+    created_at: i64,
+    updated_at: i64,
+    created_by: Option<String>,
+    updated_by: Option<String>,
+    source_id: i64,
+    source_name: String,
+    source_type: String,
+    source_version: String,
+    destination_id: i64,
+    destination_name: String,
+    destination_type: String,
+    destination_version: String,
+}
+
+impl Row {
+    fn brief(self) -> Result<JobBrief, StoreError> {
+        let last_run = match (self.last_task_id, self.last_run_time, self.last_run_state, self.last_run_type) {
+            (Some(task), Some(at), Some(state), Some(kind)) => {
+                Some(LastRun { task, time: time::utc(at), state, kind })
+            }
+            _ => None,
+        };
+        Ok(JobBrief {
+            id: self.id,
+            name: self.name,
+            source: SideBrief {
+                id: self.source_id,
+                name: self.source_name,
+                connector_type: self.source_type,
+                version: self.source_version,
+            },
+            destination: SideBrief {
+                id: self.destination_id,
+                name: self.destination_name,
+                connector_type: self.destination_type,
+                version: self.destination_version,
+            },
+            frequency: self.frequency,
+            activate: self.activate,
+            advanced_settings: serde_json::from_str(&self.advanced_settings)?,
+            next_run_at: self.next_run_at.map(time::utc),
+            last_run,
+            created_at: time::utc(self.created_at),
+            updated_at: time::utc(self.updated_at),
+            created_by: self.created_by,
+            updated_by: self.updated_by,
+        })
+    }
+}
+
+const BRIEF: &str = "SELECT j.id, j.name, j.frequency, j.activate, j.advanced_settings, j.next_run_at, \
+     j.last_task_id, j.last_run_time, j.last_run_state, j.last_run_type, j.created_at, j.updated_at, \
+     cu.username AS created_by, uu.username AS updated_by, \
+     s.id AS source_id, s.name AS source_name, s.type AS source_type, s.version AS source_version, \
+     d.id AS destination_id, d.name AS destination_name, d.type AS destination_type, \
+     d.version AS destination_version FROM jobs j \
+     JOIN sources s ON s.id = j.source_id JOIN destinations d ON d.id = j.destination_id \
+     LEFT JOIN users cu ON cu.id = j.created_by LEFT JOIN users uu ON uu.id = j.updated_by \
+     WHERE j.project_id = $1 AND j.deleted_at IS NULL AND ";
+
+/// Which jobs, and which page of them: the condition of a query on `jobs j` whose first value is the project.
+pub(super) const WANTED_JOBS: &str = "($2 IS NULL OR j.source_id = $2) AND ($3 IS NULL OR j.destination_id = $3) \
+     AND ($4 = 0 OR j.updated_at < $5 OR (j.updated_at = $5 AND j.id < $6)) \
+     AND ($8 = '' OR lower(j.name) LIKE $8 ESCAPE '\\') ORDER BY j.updated_at DESC, j.id DESC LIMIT $7";
+
+/// The values of [`WANTED_JOBS`].
+pub(super) fn wanted_jobs(project: &ProjectId, filter: &JobFilter, page: Page) -> [Db; 8] {
+    let (updated, id) = page.after.unwrap_or_default();
+    [
+        project.as_str().into(),
+        filter.source_id.into(),
+        filter.destination_id.into(),
+        i32::from(page.after.is_some()).into(),
+        updated.into(),
+        id.into(),
+        page.sql_limit().into(),
+        name_pattern(filter.search.as_deref()).into(),
+    ]
+}
+
+/// The pattern of names that hold a text, without regard to case; empty for none.
+pub(super) fn name_pattern(search: Option<&str>) -> String {
+    let Some(text) = search.filter(|text| !text.is_empty()) else { return String::new() };
+    let mut pattern = String::from("%");
+    for letter in text.to_lowercase().chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern + "%"
+}
+
+impl Store {
+    /// The store as a project sees it, and the revision of its lists: it grows with each change of what they show.
+    ///
+    /// Whoever reads a list after its revision may see newer things under an older revision, never the other way round.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for an unknown project.
+    pub async fn project_with_revision(&self, id: &ProjectId) -> Result<(ProjectStore, i64), StoreError> {
+        let sql = "SELECT CAST(COALESCE((SELECT SUM(revision) FROM list_revisions WHERE project_id = $1), 0) AS BIGINT) \
+                   AS revision FROM projects WHERE id = $1";
+        let row = self.db.query_one_raw(self.sql(sql, [id.as_str().into()])).await?;
+        let row = row.ok_or_else(|| StoreError::NotFound(format!("project '{id}'")))?;
+        let project = ProjectStore { store: self.clone(), project: id.clone() };
+        Ok((project, row.try_get("", "revision")?))
+    }
+}
+
+impl ProjectStore {
+    /// The jobs without configs and catalogs, newest-updated first.
+    pub async fn jobs_brief(&self, filter: &JobFilter, page: Page) -> Result<Vec<JobBrief>, StoreError> {
+        let sql = format!("{BRIEF}{WANTED_JOBS}");
+        let values = wanted_jobs(&self.project, filter, page);
+        let rows = Row::find_by_statement(self.store.sql(&sql, values)).all(&self.store.db).await?;
+        rows.into_iter().map(Row::brief).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_searched_for_is_taken_as_it_is() {
+        assert_eq!(name_pattern(Some("50%_Off\\")), "%50\\%\\_off\\\\%");
+        assert_eq!(name_pattern(Some("")), "");
+        assert_eq!(name_pattern(None), "");
+    }
+}
