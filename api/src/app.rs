@@ -16,9 +16,11 @@ use crate::{
     layers::{
         access_log::access_log,
         body_limit::body_limit,
+        boxed::Boxed,
         compression::compression,
         cors::cors,
         errors,
+        host::host,
         lists::{Lists, lists as tag_lists},
         request_id::request_id,
     },
@@ -68,8 +70,12 @@ pub fn spec_yaml() -> String {
 }
 
 /// The whole stack. Answers every request, and never with an error of the framework's own.
+///
+/// Layers are boxed in groups: each holds the future of the one inside, and in a debug build sixteen of them in each
+/// other fill the stack of a thread.
 pub fn app(context: Context) -> BoxEndpoint<'static, Response> {
     let settings = Arc::clone(&context.settings);
+    let named = Arc::clone(&settings);
     let ui = settings.ui_dir.as_deref().and_then(UiFiles::open);
     let lists = Lists::default();
     let service = service();
@@ -77,20 +83,26 @@ pub fn app(context: Context) -> BoxEndpoint<'static, Response> {
         .nest("/docs", docs(&service.swagger_ui_html()))
         .at("/openapi.yaml", openapi_yaml(service.spec_yaml()))
         .nest("/", service)
+        .with(Boxed)
         .around(|next, request| async move { profile(next, request).await })
+        .with(Boxed)
         .around(move |next, request| {
             let lists = lists.clone();
             async move { tag_lists(&lists, next, request).await }
         })
+        .with(Boxed)
         .with(CookieJarManager::new())
         .data(context)
+        .with(Boxed)
         .around(|next, request| async move { body_limit(next, request).await })
         .before(|mut request: Request| async move {
             rewrite(&mut request);
             Ok(request)
         })
+        .with(Boxed)
         .around(|next, request| async move { errors::errors(next, request).await })
         .with(CatchPanic::new().with_handler(errors::panicked))
+        .with(Boxed)
         .around(move |next, request| {
             let ui = ui.clone();
             async move { ui_files(ui.as_ref(), next, request).await }
@@ -99,8 +111,14 @@ pub fn app(context: Context) -> BoxEndpoint<'static, Response> {
             let settings = Arc::clone(&settings);
             async move { cors(&settings, next, request).await }
         })
+        .with(Boxed)
+        .around(move |next, request| {
+            let settings = Arc::clone(&named);
+            async move { host(&settings, next, request).await }
+        })
         .around(|next, request| async move { access_log(next, request).await })
         .around(|next, request| async move { request_id(next, request).await })
+        .with(Boxed)
         // It unpacks requests; answers are packed by the layer around it.
         .with(Compression::new())
         .around(|next, request| async move { compression(next, request).await })

@@ -50,6 +50,8 @@ pub struct Settings {
     pub cookie_secure: bool,
     /// Who may sign up.
     pub signup: Signup,
+    /// Whether only this machine can reach the server: then it answers to the names of this machine alone.
+    pub loopback_only: bool,
     /// The origins whose pages may call this server from a browser.
     pub cors_origins: Vec<String>,
     /// How long an interactive call waits for its task.
@@ -77,6 +79,7 @@ impl Default for Settings {
             session_ttl: TimeDelta::hours(720),
             cookie_secure: false,
             signup: Signup::Closed,
+            loopback_only: false,
             cors_origins: vec!["http://localhost:8000".into()],
             deadlines: Deadlines {
                 spec: Duration::from_secs(60),
@@ -101,6 +104,7 @@ impl Settings {
                 SignupMode::Open => Signup::Open,
                 SignupMode::Closed => Signup::Closed,
             },
+            loopback_only: config.server.listen.is_loopback(),
             cors_origins: config.server.cors_origins.clone(),
             deadlines: Deadlines {
                 spec: config.deadlines.spec,

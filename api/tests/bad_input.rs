@@ -205,8 +205,8 @@ on_both_databases! {
         let task = uuid::Uuid::nil();
         for (path, expected) in [
             (format!("{P}/jobs/1/task/{task}/logs?direction=sideways"), "direction: must be older or newer"),
-            (format!("{P}/tasks/abc"), "id: must be the id of a task"),
-            (format!("{P}/jobs/1/task/abc/logs"), "id: must be the id of a task"),
+            (format!("{P}/tasks/abc"), "id: must be an id as this server gives them, such as 01890a5d-ac96-774b-bcce-b302099a8057"),
+            (format!("{P}/jobs/1/task/abc/logs"), "id: must be an id as this server gives them, such as 01890a5d-ac96-774b-bcce-b302099a8057"),
             (format!("{P}/jobs/x"), "id: expected a whole number of at most 64 bits"),
             ("/api/v1/project/%ff/sources".to_owned(), "path: it is not UTF-8"),
             ("/api/v1/project/%00/sources".to_owned(), "path: it holds a NUL character"),

@@ -91,7 +91,7 @@ on_both_databases! {
         assert_eq!(put(&etag, json!({"state": {"a": 2}})).await.status, 200);
         assert_eq!(put(&etag, json!({"state": {"a": 3}})).await.status, 412);
         assert_eq!(put("*", json!({"state": {"a": 4}})).await.status, 200);
-        assert_eq!(put("\"3\"", json!({"state": {"a": 5}})).await.status, 400);
+        assert_eq!(put("\"3\"", json!({"state": {"a": 5}})).await.status, 412);
         assert_eq!(app.user.get(&state).await.data()["state"], json!({"a": 4}));
     }
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures start latency and memory of both deployments, with a release build and the load generator on this machine.
-# Prints a section for RESULTS.md. Needs python3; PostgreSQL and Redis are installed if they are missing.
+# Prints a section for RESULTS.md. Needs python3, psql, wrk and zstd; PostgreSQL and Redis are installed if they are
+# missing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -13,3 +14,4 @@ started=$(OLAKE_TEST_DURABLE=1 deploy/test/services.sh up "$services")
 eval "$started"
 exec 3>&1
 python3 deploy/bench/bench.py target/release "$services" >&3
+python3 deploy/bench/lists.py target/release "$services" >&3

@@ -72,10 +72,10 @@ async fn the_revision_grows_with_each_change_of_what_lists_show(db: TestDatabase
         grown(store, &mut last, "a new connection").await;
         project.update_connection(side, made, &connection("d"), None, user).await.unwrap();
         grown(store, &mut last, "a changed connection").await;
-        project.delete_connection(side, made, user).await.unwrap();
+        project.delete_connection(side, made, None, user).await.unwrap();
         grown(store, &mut last, "a deleted connection").await;
     }
-    project.delete_job(id, user).await.unwrap();
+    project.delete_job(id, None, user).await.unwrap();
     grown(store, &mut last, "a deleted job").await;
     let rename = format!("UPDATE users SET username = 'renamed' WHERE id = {user}");
     store.connection().execute_unprepared(&rename).await.unwrap();

@@ -147,7 +147,7 @@ async fn a_state_is_not_touched_while_a_task_of_the_job_is_open(db: TestDatabase
 
 async fn a_state_that_has_moved_is_not_replaced(db: TestDatabase) {
     let (project, job, user) = new_job(&db).await;
-    let none = Some(StateVersion::default());
+    let none = StateVersion::default();
     let claimed = start(&db, &project, job, user).await;
     db.store.queue().push_state(claimed.fence, job, 1, r#"{"at":1}"#).await.unwrap();
     let seen = project.state(job).await.unwrap().version();
@@ -155,12 +155,12 @@ async fn a_state_that_has_moved_is_not_replaced(db: TestDatabase) {
     db.store.queue().end(claimed.fence, &Final::bare(Outcome::Clean)).await.unwrap();
     let current = project.state(job).await.unwrap().version();
     assert_eq!((current.id, current.sequence), (seen.id, 2));
-    for stale in [none, Some(seen)] {
-        let error = project.put_state(job, TEXT, stale, user).await.unwrap_err();
+    for stale in [none, seen] {
+        let error = project.put_state(job, TEXT, Some(&[stale]), user).await.unwrap_err();
         assert!(matches!(error, StoreError::StateMoved { current: c } if c == current), "{error}");
     }
-    let put = project.put_state(job, TEXT, Some(current), user).await.unwrap();
-    let again = project.put_state(job, TEXT, Some(current), user).await.unwrap_err();
+    let put = project.put_state(job, TEXT, Some(&[seen, current]), user).await.unwrap();
+    let again = project.put_state(job, TEXT, Some(&[seen, current]), user).await.unwrap_err();
     assert!(matches!(again, StoreError::StateMoved { current: c } if c == put.version()), "{again}");
 }
 

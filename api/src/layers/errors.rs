@@ -84,14 +84,10 @@ fn problem_of(error: &poem::Error, operation: Option<OperationId>, path: &str) -
         return Problem::not_found(path);
     }
     if let Some(error) = error.downcast_ref::<ParsePathError>() {
-        let name = operation.and_then(|operation| path_parameter(operation, error.name)).unwrap_or("path");
-        return Problem::bad_request(name, reason(&error.reason));
+        return refused(operation.and_then(|operation| path_parameter(operation, error.name)), "path", &error.reason);
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
-        return match operation.map(|operation| words(operation, error.name)).filter(|words| !words.is_empty()) {
-            Some(words) => Problem::bad_request(error.name, format!("must be {}", words.join(" or "))),
-            None => Problem::bad_request(error.name, reason(&error.reason)),
-        };
+        return refused(operation.and_then(|operation| parameter(operation, error.name)), error.name, &error.reason);
     }
     if let Some(error) = error.downcast_ref::<ParseRequestPayloadError>() {
         return Problem::bad_request("body", reason(&error.reason));
@@ -117,27 +113,41 @@ fn parameters(operation: OperationId) -> &'static [MetaOperationParam] {
     KNOWN.get(operation.0).map_or(&[], Vec::as_slice)
 }
 
-/// The name of a path's parameter. The framework knows it by its place only: `param1` is the second one.
-fn path_parameter(operation: OperationId, place: &str) -> Option<&'static str> {
+/// A parameter of a path. The framework knows it by its place only: `param1` is the second one.
+fn path_parameter(operation: OperationId, place: &str) -> Option<&'static MetaOperationParam> {
     let place: usize = place.strip_prefix("param")?.parse().ok()?;
-    let mut of_path =
-        parameters(operation).iter().filter(|parameter| parameter.in_type == MetaParamIn::Path);
-    of_path.nth(place).map(|parameter| parameter.name.as_str())
+    parameters(operation).iter().filter(|parameter| parameter.in_type == MetaParamIn::Path).nth(place)
 }
 
-/// The words that a parameter may be; none if it is not of that kind.
-fn words(operation: OperationId, name: &str) -> Vec<&'static str> {
-    static SCHEMAS: LazyLock<Registry> = LazyLock::new(|| {
+fn parameter(operation: OperationId, name: &str) -> Option<&'static MetaOperationParam> {
+    parameters(operation).iter().find(|parameter| parameter.name == name)
+}
+
+/// A parameter that is not what it must be, in our words; the framework's where we have none.
+fn refused(parameter: Option<&MetaOperationParam>, name: &str, reason_given: &str) -> Problem {
+    let Some(parameter) = parameter else { return Problem::bad_request(name, reason(reason_given)) };
+    match expected(&parameter.schema) {
+        Some(expected) => Problem::bad_request(&parameter.name, format!("must be {expected}")),
+        None => Problem::bad_request(&parameter.name, reason(reason_given)),
+    }
+}
+
+/// What a parameter must be, if it is one of some words, or an id of the long kind.
+fn expected(schema: &MetaSchemaRef) -> Option<String> {
+    static KNOWN: LazyLock<Registry> = LazyLock::new(|| {
         let mut registry = Registry::new();
         Apis::register(&mut registry);
         registry
     });
-    let parameter = parameters(operation).iter().find(|parameter| parameter.name == name);
-    let Some(MetaSchemaRef::Reference(name)) = parameter.map(|parameter| &parameter.schema) else {
-        return Vec::new();
+    let schema = match schema {
+        MetaSchemaRef::Inline(schema) => schema.as_ref(),
+        MetaSchemaRef::Reference(name) => KNOWN.schemas.get(name)?,
     };
-    let schema = SCHEMAS.schemas.get(name);
-    schema.into_iter().flat_map(|schema| &schema.enum_items).filter_map(Value::as_str).collect()
+    if schema.format == Some("uuid") {
+        return Some("an id as this server gives them, such as 01890a5d-ac96-774b-bcce-b302099a8057".into());
+    }
+    let words = schema.enum_items.iter().filter_map(Value::as_str).collect::<Vec<_>>();
+    (!words.is_empty()).then(|| words.join(" or "))
 }
 
 /// What a handler's panic becomes. Its text is in the log only.

@@ -62,6 +62,11 @@ impl Client {
         self.send(Method::POST, path, None, Body::empty()).await
     }
 
+    /// A GET whose body is left to be read: for streams.
+    pub async fn open(&self, path: &str) -> Response {
+        self.call(Method::GET, path, None, Body::empty()).await
+    }
+
     pub async fn send(&self, method: Method, path: &str, content_type: Option<&str>, body: Body) -> Reply {
         let (parts, body) = self.call(method, path, content_type, body).await.into_parts();
         let text = body.into_string().await.expect("an answer is text");
@@ -69,7 +74,13 @@ impl Client {
     }
 
     /// As [`Client::send`], for answers that may be no text.
-    pub async fn send_any(&self, method: Method, path: &str, content_type: Option<&str>, body: Body) -> Reply {
+    pub async fn send_any(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&str>,
+        body: Body,
+    ) -> Reply {
         let (parts, body) = self.call(method, path, content_type, body).await.into_parts();
         let bytes = body.into_vec().await.expect("an answer has a body");
         let text = String::from_utf8_lossy(&bytes).into_owned();

@@ -66,7 +66,7 @@ pub fn absent(value: &Value, names: &[&str]) {
 #[track_caller]
 pub fn time(value: &Value, name: &str) -> chrono::DateTime<chrono::Utc> {
     let text = text(value, name);
-    assert!(text.ends_with('Z'), "{name} is not UTC: {text}");
+    assert!(text.ends_with('Z') || text.ends_with("+00:00"), "{name} is not UTC: {text}");
     text.parse().unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 

@@ -71,7 +71,7 @@ pub const ROWS: &[Row] = &[
     row("POST", "P/jobs/*/tasks/1/logs", logs),
     row("GET", "P/jobs/*/logs/download", download),
     row("POST", "P/jobs/*/clear-destination", has_data),
-    row("GET", "P/jobs/*/clear-destination", |it| drop(flag(&it.data(), "running"))),
+    row("GET", "P/jobs/*/clear-destination", running),
     row("POST", "P/jobs/*/stream-difference", difference),
     row("POST", "P/jobs/*/difference-streams", difference),
 ];
@@ -102,7 +102,10 @@ pub fn row_of(method: &str, path: &str) -> &'static Row {
 /// What holds for every answer.
 #[track_caller]
 pub fn check(row: &Row, it: &Exchange) {
-    assert_eq!(it.reply.status, it.asked.status, "{}: {}", row.name(), it.reply.text);
+    // A download may answer a part: any 2xx will do.
+    if !row.path.ends_with("/download") {
+        assert_eq!(it.reply.status, it.asked.status, "{}: {}", row.name(), it.reply.text);
+    }
     assert!(it.took <= row.within, "{} took {:?}", row.name(), it.took);
     assert!(it.reply.header("x-request-id").is_some(), "{}", row.name());
     if !row.path.ends_with("/download") {
@@ -342,6 +345,10 @@ fn download(it: &Exchange) {
     assert!((200..300).contains(&it.reply.status), "{}", it.reply.status);
     let disposition = it.reply.header("content-disposition").expect("it is to be saved");
     assert!(disposition.contains("job-1-logs-") && disposition.contains(".tar.gz"), "{disposition}");
+}
+
+fn running(it: &Exchange) {
+    flag(&it.data(), "running");
 }
 
 fn difference(it: &Exchange) {

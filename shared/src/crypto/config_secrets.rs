@@ -7,10 +7,12 @@
 //! Invariants: `open(seal(config)) == config`, byte for byte, with numbers and the order of keys kept;
 //! `seal(seal(config)) == seal(config)`; equal secrets in one field have equal tokens under one key.
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::{
-    KeyRing, SecretError, SecretRules, keyring::TOKEN_PREFIX, rules::is_secret_name,
+    KeyRing, SecretError, SecretRules,
+    keyring::TOKEN_PREFIX,
+    rules::{is_secret_name, is_secret_number_name},
     url_secrets::secret_parts,
 };
 
@@ -41,10 +43,11 @@ pub struct SecretScope {
     pub kind: ConfigKind,
 }
 
-/// What a token stands for: all of a value, or a part of a text. One does not open as the other.
+/// What a token stands for: all of a text, a number, or a part of a text. One does not open as the other.
 #[derive(Clone, Copy)]
 enum Extent {
     Whole,
+    Number,
     Part,
 }
 
@@ -52,6 +55,7 @@ impl SecretScope {
     fn aad(&self, extent: Extent, pointer: &str) -> String {
         let extent = match extent {
             Extent::Whole => "token",
+            Extent::Number => "token-number",
             Extent::Part => "token-part",
         };
         // The length keeps apart what ids and pointers may hold in common with the separator.
@@ -71,13 +75,24 @@ impl KeyRing {
         config: &Value,
         rules: &SecretRules,
     ) -> Result<Value, SecretError> {
-        walk(config, &mut Vec::new(), false, &mut |text, place, below_secret_name| {
+        walk(config, &mut Vec::new(), Names::default(), &mut |leaf, place, names| {
             let pointer = pointer(place);
-            let (plain, was_token) = self.open_value(scope, &pointer, text)?;
-            let secret = was_token || below_secret_name || rules.marks(place);
-            Ok(match secret && !plain.is_empty() {
-                true => self.seal_token(&scope.aad(Extent::Whole, &pointer), &plain),
-                false => self.seal_parts(scope, &pointer, &plain),
+            let token = |extent, plain: &str| Value::String(self.seal_token(&scope.aad(extent, &pointer), plain));
+            let (text, was_token) = match leaf {
+                Leaf::Number(number) if names.of_numbers || rules.marks(place) => {
+                    return Ok(token(Extent::Number, &number.to_string()));
+                }
+                Leaf::Number(number) => return Ok(Value::Number(number.clone())),
+                Leaf::Text(text) => match self.open_value(scope, &pointer, text)? {
+                    Plain::Number(number) => return Ok(token(Extent::Number, &number.to_string())),
+                    Plain::Text(plain) => (plain, false),
+                    Plain::Whole(plain) => (plain, true),
+                },
+            };
+            let secret = was_token || names.of_texts || rules.marks(place);
+            Ok(match secret && !text.is_empty() {
+                true => token(Extent::Whole, &text),
+                false => Value::String(self.seal_parts(scope, &pointer, &text)),
             })
         })
     }
@@ -87,25 +102,29 @@ impl KeyRing {
     /// # Errors
     /// [`SecretError::Token`] names the field whose token does not open.
     pub fn open_config(&self, scope: &SecretScope, config: &Value) -> Result<Value, SecretError> {
-        walk(config, &mut Vec::new(), false, &mut |text, place, _| {
-            Ok(self.open_value(scope, &pointer(place), text)?.0)
+        walk(config, &mut Vec::new(), Names::default(), &mut |leaf, place, _| {
+            Ok(match leaf {
+                Leaf::Number(number) => Value::Number(number.clone()),
+                Leaf::Text(text) => match self.open_value(scope, &pointer(place), text)? {
+                    Plain::Number(number) => Value::Number(number),
+                    Plain::Text(plain) | Plain::Whole(plain) => Value::String(plain),
+                },
+            })
         })
     }
 
-    /// The plain text of a value, and whether all of it was one token.
-    fn open_value(
-        &self,
-        scope: &SecretScope,
-        pointer: &str,
-        text: &str,
-    ) -> Result<(String, bool), SecretError> {
+    /// What a text stands for.
+    fn open_value(&self, scope: &SecretScope, pointer: &str, text: &str) -> Result<Plain, SecretError> {
         let refused = || SecretError::Token { pointer: pointer.to_owned() };
         if text.starts_with(TOKEN_PREFIX) {
-            let plain = self.open_token(&scope.aad(Extent::Whole, pointer), text).ok_or_else(refused)?;
-            return Ok((plain, true));
+            if let Some(plain) = self.open_token(&scope.aad(Extent::Whole, pointer), text) {
+                return Ok(Plain::Whole(plain));
+            }
+            let number = self.open_token(&scope.aad(Extent::Number, pointer), text).ok_or_else(refused)?;
+            return number.parse().map(Plain::Number).map_err(|_| refused());
         }
         if !text.contains("sealed") {
-            return Ok((text.to_owned(), false));
+            return Ok(Plain::Text(text.to_owned()));
         }
         let aad = scope.aad(Extent::Part, pointer);
         let mut plain = String::with_capacity(text.len());
@@ -120,7 +139,7 @@ impl KeyRing {
         if secret_parts(&plain).into_iter().any(|part| plain[part].starts_with(TOKEN_PREFIX)) {
             return Err(refused());
         }
-        Ok((plain, false))
+        Ok(Plain::Text(plain))
     }
 
     fn seal_parts(&self, scope: &SecretScope, pointer: &str, plain: &str) -> String {
@@ -155,24 +174,47 @@ fn next_token(text: &str) -> Option<(&str, String, &str)> {
     })
 }
 
-/// Gives another text for a text, told its place and whether a secret name stands above it.
-type Replace<'a> = dyn FnMut(&str, &[String], bool) -> Result<String, SecretError> + 'a;
+/// A value of a config that may be a secret.
+enum Leaf<'a> {
+    Text(&'a str),
+    Number(&'a Number),
+}
 
-/// A copy of a document with each of its texts replaced by what `replace` makes of it. `replace` is told the place of
-/// the text, and whether it stands at or below a member with a secret name.
+/// What a text of a config stands for.
+enum Plain {
+    /// A text that is no token; there may have been some in it.
+    Text(String),
+    /// The text that was one token.
+    Whole(String),
+    /// The number that was one token.
+    Number(Number),
+}
+
+/// Whether a value stands at or below a member whose name makes secrets of texts, and of numbers.
+#[derive(Clone, Copy, Default)]
+struct Names {
+    of_texts: bool,
+    of_numbers: bool,
+}
+
+/// Gives another value for a text or number, told its place and the names that it stands below.
+type Replace<'a> = dyn FnMut(Leaf<'_>, &[String], Names) -> Result<Value, SecretError> + 'a;
+
+/// A copy of a document with each of its texts and numbers replaced by what `replace` makes of it.
 fn walk(
     value: &Value,
     place: &mut Vec<String>,
-    secret: bool,
+    names: Names,
     replace: &mut Replace<'_>,
 ) -> Result<Value, SecretError> {
     match value {
-        Value::String(text) => Ok(Value::String(replace(text, place, secret)?)),
+        Value::String(text) => replace(Leaf::Text(text), place, names),
+        Value::Number(number) => replace(Leaf::Number(number), place, names),
         Value::Array(elements) => {
             let mut copy = Vec::with_capacity(elements.len());
             for (index, element) in elements.iter().enumerate() {
                 place.push(index.to_string());
-                copy.push(walk(element, place, secret, replace)?);
+                copy.push(walk(element, place, names, replace)?);
                 place.pop();
             }
             Ok(Value::Array(copy))
@@ -181,12 +223,16 @@ fn walk(
             let mut copy = serde_json::Map::with_capacity(members.len());
             for (name, member) in members {
                 place.push(name.clone());
-                copy.insert(name.clone(), walk(member, place, secret || is_secret_name(name), replace)?);
+                let names = Names {
+                    of_texts: names.of_texts || is_secret_name(name),
+                    of_numbers: names.of_numbers || is_secret_number_name(name),
+                };
+                copy.insert(name.clone(), walk(member, place, names, replace)?);
                 place.pop();
             }
             Ok(Value::Object(copy))
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(value.clone()),
+        Value::Null | Value::Bool(_) => Ok(value.clone()),
     }
 }
 

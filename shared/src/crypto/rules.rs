@@ -6,9 +6,9 @@
 //! 2. its name ([`is_secret_name`]), because real specs mark only some of their secrets (a private key, for instance,
 //!    is unmarked in every one of them).
 //!
-//! Only texts are sealed: a number or a flag under a secret name (`token_ttl`, `use_password`) stays, because forms
-//! could not show a token there, and none of the known connectors has a secret of that form. Everything below a secret
-//! name is secret: each text of a service account given as an object.
+//! Texts are sealed, and numbers whose name is that of a secret itself ([`is_secret_number_name`]: a password of digits
+//! may come as a number), not of something about one (`token_ttl`, `service_account.id`). Flags stay (`use_password`).
+//! Everything below a secret name is secret: each text of a service account given as an object.
 //!
 //! To treat another name as secret, add it to [`is_secret_name`] and to its tests. Rows which are stored already are
 //! sealed again with their next write.
@@ -206,6 +206,21 @@ pub(super) fn is_secret_name(name: &str) -> bool {
     is_key && before.last().is_some_and(|word| !KEYS_OF_DATA.contains(&word.as_str()))
 }
 
+/// Whether a number with this name, or below it, is a secret: a secret name that ends with the secret itself, and counts
+/// nothing (`max_tokens`).
+pub(super) fn is_secret_number_name(name: &str) -> bool {
+    const SECRETS: [&str; 9] =
+        ["password", "passphrase", "passwd", "pwd", "secret", "credential", "token", "dsn", "key"];
+    const COUNTS: [&str; 5] = ["max", "min", "num", "number", "count"];
+    if !is_secret_name(name) {
+        return false;
+    }
+    let words = words(name);
+    let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
+    let one = last.strip_suffix('s').unwrap_or(last);
+    (last == "pass" || SECRETS.iter().any(|secret| one.ends_with(secret))) && !COUNTS.contains(&first.as_str())
+}
+
 /// The words of a name, in lower case: `awsSecretKey` and `AWS_SECRET_KEY` have three.
 fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
@@ -315,6 +330,26 @@ mod tests {
             "object_key",
         ] {
             assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_secret_under_the_name_of_the_secret_itself() {
+        for name in ["password", "passphrase", "dbPassword", "secret", "token", "api_key", "db_pass", "clientsecret", "pwd"] {
+            assert!(is_secret_number_name(name), "{name}");
+        }
+        for name in [
+            "token_ttl",
+            "token_count",
+            "max_tokens",
+            "password_length",
+            "secret_rotation_days",
+            "service_account",
+            "primary_key",
+            "port",
+            "",
+        ] {
+            assert!(!is_secret_number_name(name), "{name}");
         }
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
-    ProjectStore, StoreError,
+    ProjectStore, StoreError, finish,
     connections::{
         Connection, ConnectionInput, ConnectionRow, Page, Side, check_revision, missing, name_taken,
     },
@@ -318,15 +318,29 @@ impl ProjectStore {
         user: i64,
     ) -> Result<(Job, Cleared), StoreError> {
         let tx = self.store.begin().await?;
-        let current = self.job_locked(&tx, id).await?;
+        let written = self.write_update(&tx, id, input, clear, if_match, user).await;
+        let cleared = finish(tx, written).await?;
+        Ok((self.job(id).await?, cleared))
+    }
+
+    async fn write_update(
+        &self,
+        tx: &DatabaseTransaction,
+        id: i64,
+        input: &JobInput,
+        clear: Option<&str>,
+        if_match: Option<i64>,
+        user: i64,
+    ) -> Result<Cleared, StoreError> {
+        let current = self.job_locked(tx, id).await?;
         check_revision(current.revision, if_match)?;
-        if let Some(task) = open_clear(&self.store, &tx, id).await? {
+        if let Some(task) = open_clear(&self.store, tx, id).await? {
             return Err(StoreError::JobBusy { kind: "clear".to_owned(), job: current.name, task });
         }
         let settings = patched(&current.advanced_settings, input)?;
         let frequency = frequency(&input.frequency, &settings)?;
-        let source = self.resolve_side(&tx, Side::Source, &input.source, user).await?;
-        let destination = self.resolve_side(&tx, Side::Destination, &input.destination, user).await?;
+        let source = self.resolve_side(tx, Side::Source, &input.source, user).await?;
+        let destination = self.resolve_side(tx, Side::Destination, &input.destination, user).await?;
         if source.id != current.source.id || destination.id != current.destination.id {
             same_version(&source, &destination)?;
         }
@@ -359,15 +373,9 @@ impl ProjectStore {
         tx.execute_raw(Statement::from_sql_and_values(self.store.backend(), sql, values))
             .await
             .map_err(|e| name_taken(e, "job", &input.name))?;
-        let cleared = match clear {
-            Some(catalog) => {
-                can_clear(&input.name, &source.version)?;
-                self.clear_and_go_on(&tx, id, activate, catalog, user).await?
-            }
-            None => Cleared::default(),
-        };
-        tx.commit().await?;
-        Ok((self.job(id).await?, cleared))
+        let Some(catalog) = clear else { return Ok(Cleared::default()) };
+        can_clear(&input.name, &source.version)?;
+        self.clear_and_go_on(tx, id, activate, catalog, user).await
     }
 
     /// Pauses or resumes a job's schedule. A running sync is left alone.

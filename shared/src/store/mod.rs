@@ -132,6 +132,15 @@ impl Store {
     }
 }
 
+/// Ends a transaction. A refused one gives the job's row back at once: a claim passes over a job that somebody holds.
+async fn finish<T>(tx: DatabaseTransaction, done: Result<T, StoreError>) -> Result<T, StoreError> {
+    match done {
+        Ok(_) => tx.commit().await?,
+        Err(_) => tx.rollback().await?,
+    }
+    done
+}
+
 impl ProjectStore {
     /// The project that every query of this handle is scoped by.
     pub fn project(&self) -> &ProjectId {

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, Statement, Value as Db};
 use uuid::Uuid;
 
-use super::{ProjectStore, Store, StoreError, jobs::job_missing, time};
+use super::{ProjectStore, Store, StoreError, finish, jobs::job_missing, time};
 use crate::domain::{state, task::TaskId};
 
 /// How many states of a job are kept, so that an operator can go back.
@@ -161,12 +161,12 @@ impl ProjectStore {
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for a text that is no state, [`StoreError::JobBusy`] while a task of the job is open,
-    /// [`StoreError::StateMoved`] when `if_match` is another version.
+    /// [`StoreError::StateMoved`] when `if_match` names other versions.
     pub async fn put_state(
         &self,
         job: i64,
         text: &str,
-        if_match: Option<StateVersion>,
+        if_match: Option<&[StateVersion]>,
         user: i64,
     ) -> Result<JobState, StoreError> {
         state::check(text).map_err(|e| StoreError::invalid("state", e.to_string()))?;
@@ -191,12 +191,12 @@ impl ProjectStore {
         tx: &DatabaseTransaction,
         job: i64,
         text: &str,
-        if_match: Option<StateVersion>,
+        if_match: Option<&[StateVersion]>,
         user: i64,
     ) -> Result<JobState, StoreError> {
         self.lock_idle_job(tx, job).await?;
         let current = read(&self.store, tx, job).await?.version();
-        if if_match.is_some_and(|wanted| wanted != current) {
+        if if_match.is_some_and(|wanted| !wanted.contains(&current)) {
             return Err(StoreError::StateMoved { current });
         }
         self.write(tx, job, Some(text), user).await
@@ -246,15 +246,6 @@ impl ProjectStore {
             None => Ok(()),
         }
     }
-}
-
-/// Ends a transaction. A refused one gives the job's row back at once: a claim passes over a job that somebody holds.
-async fn finish(tx: DatabaseTransaction, done: Result<JobState, StoreError>) -> Result<JobState, StoreError> {
-    match done {
-        Ok(_) => tx.commit().await?,
-        Err(_) => tx.rollback().await?,
-    }
-    done
 }
 
 /// In one statement, so that text and history are of one moment while a connector writes.

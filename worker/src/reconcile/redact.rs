@@ -24,6 +24,7 @@ impl Redactor {
             (Value::String(shown), Value::String(opened)) if shown != opened => {
                 secrets_in(shown, opened).into_iter().for_each(|secret| self.add(secret));
             }
+            (Value::String(_), Value::Number(opened)) => self.add(&opened.to_string()),
             (Value::Object(shown), Value::Object(opened)) => {
                 shown.iter().for_each(|(key, value)| {
                     if let Some(opened) = opened.get(key) {
@@ -151,6 +152,13 @@ mod tests {
         ] {
             assert!(redactor.clean(&printed).contains(MASK), "{printed}");
         }
+    }
+
+    #[test]
+    fn a_secret_that_is_a_number_is_masked() {
+        let mut redactor = Redactor::default();
+        redactor.learn(&json!({"password": "sealed:k1.abc"}), &json!({"password": 20_261_124}));
+        assert_eq!(redactor.clean("login with 20261124"), "login with ********");
     }
 
     #[test]

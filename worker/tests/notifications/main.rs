@@ -12,7 +12,7 @@ use olake_shared::{
     crypto::signature::sign,
     domain::webhook::{DeliveryStatus, NotificationFormat},
 };
-use receiver::{Receiver, Reply};
+use receiver::{Received, Receiver, Reply};
 use serde_json::json;
 use stage::{Stage, policy};
 
@@ -30,11 +30,8 @@ async fn each_end_is_delivered_once_although_the_receiver_fails_at_first() {
     let records = stage.until(|records| records.iter().all(|r| r.status == DeliveryStatus::Delivered)).await;
     assert_eq!(records.len(), 5);
     let received = receiver.received();
-    let accepted: Vec<_> = received
-        .iter()
-        .filter(|request| request.answer == Reply::Code(204))
-        .map(receiver::Received::id)
-        .collect();
+    let accepted: Vec<_> =
+        received.iter().filter(|request| request.answer == Reply::Code(204)).map(Received::id).collect();
     let distinct: HashSet<_> = accepted.iter().collect();
     assert_eq!((accepted.len(), distinct.len(), received.len()), (5, 5, 11));
     assert_eq!(records.iter().map(|record| record.attempts).sum::<i32>(), 11);
@@ -82,7 +79,7 @@ async fn chat_tools_get_one_text() {
     stage.until(|records| records.iter().all(|record| record.status == DeliveryStatus::Delivered)).await;
     stage.succeeded("nightly").await;
     stage.until(|records| records.len() == 2 && records[0].status == DeliveryStatus::Delivered).await;
-    let texts: Vec<_> = receiver.received().iter().map(|request| request.json()).collect();
+    let texts: Vec<_> = receiver.received().iter().map(Received::json).collect();
     assert_eq!(
         texts,
         [
@@ -203,13 +200,4 @@ async fn what_speaks_no_tls_gets_nothing_by_https() {
         message.starts_with("no secure connection to '127.0.0.1'") || message.starts_with("no answer"),
         "{message}"
     );
-}
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn zz_temp_tls() {
-    let stage = Stage::new().await;
-    stage.set_webhook("https://localhost:18443/x").await;
-    stage.start_worker(policy());
-    stage.project.create_test_delivery().await.unwrap();
-    let records = stage.until(|records| records[0].status != DeliveryStatus::Pending).await;
-    panic!("{records:?}");
 }

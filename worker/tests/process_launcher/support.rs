@@ -89,7 +89,7 @@ pub fn launcher(folder: &Path, command: &str, grace: Duration) -> Result<Process
 
 pub fn launch(job: Option<i64>, request: Request) -> Launch {
     Launch {
-        task: Uuid::new_v4(),
+        task: Uuid::now_v7(),
         attempt: 1,
         job,
         connector_type: "files".to_owned(),

@@ -395,7 +395,7 @@ impl Api {
         if_match_header: Header<Option<String>>,
         body: Json<StateBody>,
     ) -> TaggedAnswer<StateItem> {
-        let if_match = state::if_match(if_match_header.as_deref())?;
+        let if_match = state::if_match(if_match_header.as_deref());
         let target = put::Target { id: id.0, user: auth.user().id, if_match };
         put::put(&context, &projectid, target, body.0).await
     }

@@ -17,7 +17,7 @@ use poem_openapi::{
 
 use self::{
     catalog::CatalogBody,
-    request::{SourceBody, SourceStreams, SourceTest},
+    request::{SourceBody, SourceStreams, SourceTest, StreamsOfGet},
     spec::{SourceSpec, SourceSpecQuery},
     streams::Streams,
 };
@@ -264,13 +264,14 @@ impl Api {
 
     /// List the streams of a source
     ///
-    /// As the POST: `type`, `version` and `config` come in a JSON body. A config in the query string is refused, since a
-    /// query string ends in logs.
+    /// As the POST, with `type` and `version` in the JSON body or as query parameters. A config in the query string is
+    /// refused, since a query string ends in logs.
     #[oai(
         path = "/api/v1/project/:projectid/source/streams",
         method = "get",
         operation_id = "getSourceStreams"
     )]
+    #[expect(clippy::too_many_arguments, reason = "one argument for each part of the request")]
     async fn get_streams(
         &self,
         auth: Auth,
@@ -278,12 +279,17 @@ impl Api {
         uri: &Uri,
         /// The project, as `olake`
         projectid: Path<String>,
+        /// The connector's type
+        #[oai(name = "type")]
+        connector_type: Query<Option<String>>,
+        /// The connector's version
+        version: Query<Option<String>>,
         /// `respond-async`: answer the task instead of waiting for it
         #[oai(name = "Prefer")]
         prefer: Header<Option<String>>,
-        body: OptionalJson<SourceStreams>,
+        body: OptionalJson<StreamsOfGet>,
     ) -> LaterAnswer<Streams> {
-        let given = streams::from_body(uri.query(), body.0)?;
+        let given = streams::from_parts(uri.query(), connector_type.0, version.0, body.0)?;
         streams::discover(&context, &projectid, Asker::new(&auth, &prefer), given).await
     }
 

@@ -157,5 +157,9 @@ mod tests {
         assert!(read(Some("type=config")).is_ok());
         assert!(read(None).is_ok());
         assert!(from_body(None, None).is_err());
+        let words = || (Some("postgres".to_owned()), Some("v0.9.4".to_owned()));
+        let get = |query, (kind, version)| from_parts(query, kind, version, Some(StreamsOfGet::example()));
+        assert!(get(Some("config=%7B%7D"), words()).is_err());
+        assert!(get(None, words()).is_ok());
     }
 }

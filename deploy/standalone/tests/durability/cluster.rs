@@ -201,7 +201,12 @@ impl Cluster {
     /// What is wrong with a job whose last sync has succeeded.
     #[track_caller]
     pub fn faults(&self, job: &WitnessedJob) -> Vec<String> {
-        job.story().faults(ROWS, self.state(job).as_deref(), &self.lines(job))
+        let (state, lines) = (self.state(job), self.lines(job));
+        let faults = job.story().faults(ROWS, state.as_deref(), &lines);
+        if !faults.is_empty() {
+            println!("{faults:#?}\nwitnessed: {:#?}\nstored: {state:?}\n{lines:#?}", job.story());
+        }
+        faults
     }
 
     /// The number of the worker that runs a task.

@@ -93,6 +93,7 @@ pub fn in_lanes(
             let begin = Instant::now();
             let faults = catch_unwind(AssertUnwindSafe(|| case(&mut cluster, *step, point)));
             let faults = faults.unwrap_or_else(|panic| {
+                println!("{deployment:?} {point} panicked");
                 // The others go on, on a system that is whole.
                 cluster = Cluster::start(deployment, TIMERS, str::to_owned);
                 vec![words_of(panic.as_ref())]

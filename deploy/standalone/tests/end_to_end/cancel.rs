@@ -94,5 +94,7 @@ fn a_job_that_is_deleted_takes_its_running_sync_with_it() {
     let deleted = system.client.send("DELETE", &path, None).unwrap().data();
     assert_eq!(deleted, json!({"name": "unwanted"}));
     wait_until("the connector to be gone", || living::connectors(system.place.path()).is_empty());
+    assert_eq!(task.ended()["status"], "cancelled");
+    wait_until("its files to be gone", || system.place.files_of_attempts().is_empty());
     assert_eq!(system.client.get("/jobs").data(), Value::Array(Vec::new()));
 }

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "this is test code")]
 
 mod cancel;
+mod clears;
 mod configuration;
 mod faults;
 mod logs;

@@ -49,7 +49,7 @@ fn secrets_become_tokens_and_the_rest_stays_readable() {
 }
 
 #[test]
-fn every_text_of_a_secret_object_is_sealed_and_numbers_flags_and_empty_texts_are_not() {
+fn every_text_of_a_secret_object_is_sealed_and_counts_flags_and_empty_texts_are_not() {
     let config = json!({
         "service_account": {"type": "service_account", "id": 12, "list": ["a", true, null, ""]},
         "token": "", "token_count": 3, "password": null, "use_password": true,
@@ -63,6 +63,26 @@ fn every_text_of_a_secret_object_is_sealed_and_numbers_flags_and_empty_texts_are
         assert_eq!(sealed[untouched], config[untouched]);
     }
     assert_eq!(open(&sealed).unwrap(), config);
+}
+
+#[test]
+fn a_number_that_is_a_secret_opens_as_the_same_number() {
+    let text = r#"{"password":12345678901234567890123,"tokens":[1.10,"7"],"credentials":{"pin":-0},"port":5432}"#;
+    let config: Value = serde_json::from_str(text).unwrap();
+    let sealed = seal(&config);
+    for place in ["/password", "/tokens/0", "/tokens/1", "/credentials/pin"] {
+        assert!(sealed.pointer(place).unwrap().as_str().unwrap().starts_with("sealed:"), "{place}");
+    }
+    assert_eq!(sealed["port"], 5432);
+    assert_eq!(open(&sealed).unwrap().to_string(), text);
+    assert_eq!(seal(&sealed), sealed);
+    // A number is not the text of its digits, nor opens as one.
+    assert_ne!(seal(&json!({"password": 7})), seal(&json!({"password": "7"})));
+    let spec = json!({"properties": {"dial": {"format": "password"}}});
+    let rules = SecretRules::from_spec(Some(&spec));
+    let by_spec = keys().seal_config(&source(), &json!({"dial": 1234}), &rules).unwrap();
+    assert!(by_spec["dial"].is_string());
+    assert_eq!(open(&by_spec).unwrap(), json!({"dial": 1234}));
 }
 
 #[test]

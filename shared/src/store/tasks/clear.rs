@@ -25,7 +25,7 @@ use crate::{
         task::{AfterCondition, TaskId, TaskKind, TaskStatus, TaskTrigger},
         version::{CLEARS_SINCE, ConnectorVersion},
     },
-    store::{ProjectStore, Store, StoreError, entities::task, jobs::job_missing},
+    store::{ProjectStore, Store, StoreError, entities::task, finish, jobs::job_missing},
 };
 
 /// What a clear is given; kept sealed until it ends.
@@ -61,6 +61,12 @@ impl ProjectStore {
     /// [`StoreError::NotFound`], [`StoreError::JobPaused`], [`StoreError::CannotClear`] for an old connector,
     /// [`StoreError::JobBusy`] names the task that is active.
     pub async fn create_clear(&self, job: i64, user: i64) -> Result<Created, StoreError> {
+        let tx = self.store.begin().await?;
+        let written = self.write_clear(&tx, job, user).await;
+        finish(tx, written).await
+    }
+
+    async fn write_clear(&self, tx: &DatabaseTransaction, job: i64, user: i64) -> Result<Created, StoreError> {
         #[derive(FromQueryResult)]
         struct Row {
             name: String,
@@ -69,26 +75,24 @@ impl ProjectStore {
             version: String,
         }
         let store = &self.store;
-        let tx = store.begin().await?;
-        let lock = if store.for_update().is_empty() { "" } else { "FOR UPDATE OF j" };
+        let lock = store.for_update_of("j");
         let sql = format!(
             "SELECT j.name, j.activate, j.streams_config, s.version FROM jobs j JOIN sources s ON s.id = j.source_id \
              WHERE j.id = $1 AND j.project_id = $2 AND j.deleted_at IS NULL {lock}"
         );
         let values: [Db; 2] = [job.into(), self.project.as_str().into()];
-        let row = Row::find_by_statement(store.sql(&sql, values)).one(&tx).await?;
+        let row = Row::find_by_statement(store.sql(&sql, values)).one(tx).await?;
         let row = row.ok_or_else(|| job_missing(job))?;
         if !row.activate {
             return Err(StoreError::JobPaused(row.name));
         }
         can_clear(&row.name, &row.version)?;
-        if let Some(active) = active_of(store, &tx, job).await? {
+        if let Some(active) = active_of(store, tx, job).await? {
             return Err(StoreError::JobBusy { kind: active.kind, job: row.name, task: active.id });
         }
         let input = ClearInput { catalog: row.streams_config, whole: true };
         let new = self.clear_row(job, user, &input)?;
-        let id = self.insert_task(&tx, new).await?;
-        tx.commit().await?;
+        let id = self.insert_task(tx, new).await?;
         Ok(self.created(id, TaskKind::Clear, Some(job)))
     }
 

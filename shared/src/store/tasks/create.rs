@@ -1,7 +1,9 @@
 //! New tasks.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult, Statement, Value as Db};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, Statement, Value as Db,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -15,6 +17,7 @@ use crate::{
         ProjectStore, Store, StoreError,
         connections::{ConnectionInput, Side},
         entities::task,
+        finish,
         jobs::job_missing,
         time,
     },
@@ -81,32 +84,36 @@ impl ProjectStore {
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::JobPaused`], [`StoreError::JobBusy`] names the task that is active.
     pub async fn create_sync(&self, job: i64, user: i64) -> Result<Created, StoreError> {
+        let tx = self.store.begin().await?;
+        let written = self.write_sync(&tx, job, user).await;
+        finish(tx, written).await
+    }
+
+    async fn write_sync(&self, tx: &DatabaseTransaction, job: i64, user: i64) -> Result<Created, StoreError> {
         #[derive(FromQueryResult)]
         struct Row {
             name: String,
             activate: bool,
         }
         let store = &self.store;
-        let tx = store.begin().await?;
         let sql = format!(
             "SELECT name, activate FROM jobs WHERE id = $1 AND project_id = $2 AND deleted_at IS NULL {}",
             store.for_update()
         );
         let values: [Db; 2] = [job.into(), self.project.as_str().into()];
         let row = Row::find_by_statement(Statement::from_sql_and_values(store.backend(), sql, values))
-            .one(&tx)
+            .one(tx)
             .await?;
         let row = row.ok_or_else(|| job_missing(job))?;
         if !row.activate {
             return Err(StoreError::JobPaused(row.name));
         }
-        if let Some(active) = active_of(store, &tx, job).await? {
+        if let Some(active) = active_of(store, tx, job).await? {
             let waits_for_retry = active.status == TaskStatus::Queued.as_str() && active.not_before.is_some();
             if waits_for_retry && active.kind == TaskKind::Sync.as_str() {
                 let sql = "UPDATE tasks SET not_before = NULL WHERE id = $1 AND status = 'queued'";
                 tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, [active.id.into()]))
                     .await?;
-                tx.commit().await?;
                 return Ok(self.created(active.id, TaskKind::Sync, Some(job)));
             }
             return Err(StoreError::JobBusy { kind: active.kind, job: row.name, task: active.id });
@@ -115,9 +122,8 @@ impl ProjectStore {
         new.job_id = Set(Some(job));
         new.created_by = Set(Some(user));
         let id = new.id.clone().unwrap();
-        task::Entity::insert(new).exec_without_returning(&tx).await?;
-        write_last_run(store, &tx, id).await?;
-        tx.commit().await?;
+        task::Entity::insert(new).exec_without_returning(tx).await?;
+        write_last_run(store, tx, id).await?;
         Ok(self.created(id, TaskKind::Sync, Some(job)))
     }
 

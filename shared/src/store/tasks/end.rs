@@ -133,6 +133,7 @@ impl Queue {
             || row.epoch != fence.epoch
             || row.attempt != fence.attempt
         {
+            tx.rollback().await?;
             return Err(StoreError::Fenced);
         }
         self.write_last_state(&tx, &row, fence, end).await?;
@@ -248,6 +249,8 @@ impl Queue {
         let tx = store.begin().await?;
         let row = store.lock_task(&tx, fence.task).await?.ok_or(StoreError::Fenced)?;
         if row.epoch != fence.epoch || row.attempt != fence.attempt {
+            // At once, not when the connection is used again: a claim passes over a row that somebody holds.
+            tx.rollback().await?;
             return Err(StoreError::Fenced);
         }
         // A clear's state counts only if it is seen to end well.

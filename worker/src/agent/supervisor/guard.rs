@@ -302,15 +302,16 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_ends_earlier_ones_and_other_tasks_but_no_later_one() {
-        let own = run("a", 2);
+    fn an_attempt_ends_earlier_ones_and_older_tasks_but_no_later_one() {
+        let own = run("b", 2);
         let lock = Path::new("/nowhere.lock");
         let claim = |only_own| Claim { only_own, ..claim_of(lock, &own) };
-        assert!(claim(false).may_end(&run("a", 1)));
-        assert!(claim(false).may_end(&run("b", 9)));
-        assert!(!claim(false).may_end(&run("a", 3)));
-        assert!(claim(true).may_end(&run("a", 2)));
-        assert!(!claim(true).may_end(&run("a", 1)));
+        assert!(claim(false).may_end(&run("b", 1)));
+        assert!(claim(false).may_end(&run("a", 9)));
+        assert!(!claim(false).may_end(&run("b", 3)));
+        assert!(!claim(false).may_end(&run("c", 1)));
+        assert!(claim(true).may_end(&run("b", 2)));
+        assert!(!claim(true).may_end(&run("b", 1)));
     }
 
     #[test]

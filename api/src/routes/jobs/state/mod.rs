@@ -14,7 +14,6 @@ use self::item::StateItem;
 use crate::{
     envelope::{Envelope, Tagged, TaggedAnswer},
     json::Json,
-    problem::Problem,
 };
 
 /// A state with its version as the `ETag`.
@@ -23,14 +22,13 @@ fn tagged(message: impl Into<String>, state: JobState) -> TaggedAnswer<StateItem
     Ok(Tagged::Ok(Json(Envelope::new(message, StateItem::from(state))), etag))
 }
 
-/// The version that an `If-Match` header asks for; none when there is no header, or when any will do (`*`).
-///
-/// # Errors
-/// 412 for a text that was never an `ETag` of a state.
-pub fn if_match(header: Option<&str>) -> Result<Option<StateVersion>, Problem> {
-    let Some(text) = header.map(str::trim).filter(|text| *text != "*") else { return Ok(None) };
-    match text.strip_prefix("W/").unwrap_or(text).trim_matches('"').parse() {
-        Ok(version) => Ok(Some(version)),
-        Err(_) => Err(Problem::stale("`If-Match` names no state that this job has; read it again")),
-    }
+/// The versions that an `If-Match` header names, of which the state must have one; none when there is no header, or when
+/// any will do (`*`). A text that was never an `ETag` of ours names none.
+pub fn if_match(header: Option<&str>) -> Option<Vec<StateVersion>> {
+    let text = header.map(str::trim).filter(|text| *text != "*")?;
+    let version = |tag: &str| {
+        let tag = tag.trim();
+        tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"').parse().ok()
+    };
+    Some(text.split(',').filter_map(version).collect())
 }

@@ -23,12 +23,12 @@ impl Example for StateBody {
     }
 }
 
-/// Which job's state is replaced, by whom, and which version it must still have.
-#[derive(Clone, Copy, Debug)]
+/// Which job's state is replaced, by whom, and which of these versions it must still have.
+#[derive(Clone, Debug)]
 pub struct Target {
     pub id: i64,
     pub user: i64,
-    pub if_match: Option<StateVersion>,
+    pub if_match: Option<Vec<StateVersion>>,
 }
 
 /// Puts a state in place of the current one.
@@ -40,6 +40,6 @@ pub async fn put(
 ) -> TaggedAnswer<StateItem> {
     let Target { id, user, if_match } = target;
     let project = scope::project(context, project).await?;
-    let state = project.put_state(id, &body.state.exact_text(), if_match, user).await?;
+    let state = project.put_state(id, &body.state.exact_text(), if_match.as_deref(), user).await?;
     tagged(format!("the state of job {id} was replaced"), state)
 }
