@@ -10,6 +10,7 @@ use poem::{
     web::Html,
 };
 use poem_openapi::OpenApiService;
+use serde_json::Value;
 
 use crate::{
     context::Context,
@@ -24,6 +25,7 @@ use crate::{
         lists::{Lists, lists as tag_lists},
         request_id::request_id,
     },
+    openapi,
     profile::profile,
     rewrite::rewrite,
     routes::{self, Apis},
@@ -64,9 +66,14 @@ pub fn service() -> OpenApiService<Apis, ()> {
     OpenApiService::new(routes::all(), "OLake", env!("CARGO_PKG_VERSION")).description(INFO).server(SERVER)
 }
 
+/// The OpenAPI document.
+pub fn document() -> Value {
+    openapi::exact(&service().spec())
+}
+
 /// The OpenAPI document as YAML: what `openapi.yaml` holds.
 pub fn spec_yaml() -> String {
-    service().spec_yaml()
+    openapi::yaml(&document())
 }
 
 /// The whole stack. Answers every request, and never with an error of the framework's own.
@@ -80,8 +87,8 @@ pub fn app(context: Context) -> BoxEndpoint<'static, Response> {
     let lists = Lists::default();
     let service = service();
     Route::new()
-        .nest("/docs", docs(&service.swagger_ui_html()))
-        .at("/openapi.yaml", openapi_yaml(service.spec_yaml()))
+        .nest("/docs", docs(&page(&service)))
+        .at("/openapi.yaml", openapi_yaml(spec_yaml()))
         .nest("/", service)
         .with(Boxed)
         .around(|next, request| async move { profile(next, request).await })
@@ -124,6 +131,11 @@ pub fn app(context: Context) -> BoxEndpoint<'static, Response> {
         .around(|next, request| async move { compression(next, request).await })
         .map_to_response()
         .boxed()
+}
+
+/// The page that shows the document, which it holds in itself.
+fn page(service: &OpenApiService<Apis, ()>) -> String {
+    service.swagger_ui_html().replacen(&service.spec(), &document().to_string(), 1)
 }
 
 fn docs(page: &str) -> impl Endpoint + use<> {

@@ -24,6 +24,7 @@ pub mod hang_up;
 pub mod interactive;
 pub mod json;
 pub mod layers;
+pub mod openapi;
 pub mod paging;
 pub mod problem;
 pub mod profile;
@@ -31,8 +32,9 @@ pub mod received;
 pub mod rewrite;
 pub mod routes;
 pub mod server;
+pub mod slow_client;
 pub mod streams;
 pub mod ui_files;
 
-pub use app::{app, service, spec_yaml};
+pub use app::{app, document, service, spec_yaml};
 pub use context::Context;

@@ -124,7 +124,8 @@ fn wished(uri: &Uri) -> Option<Uri> {
     let rest = uri.path().strip_prefix("/api/v1/project/")?;
     let parts: Vec<&str> = rest.split('/').skip(1).collect();
     let is = |pattern: &[&str]| {
-        pattern.len() == parts.len() && pattern.iter().zip(&parts).all(|(want, part)| *want == "*" || want == part)
+        pattern.len() == parts.len()
+            && pattern.iter().zip(&parts).all(|(want, part)| *want == "*" || want == part)
     };
     let (_, name, value) = WISHES.iter().find(|(pattern, ..)| is(pattern))?;
     let query = uri.query().unwrap_or_default();
@@ -257,7 +258,10 @@ mod tests {
     #[test]
     fn the_ui_is_known_by_its_literal_and_by_the_header() {
         assert_eq!(Profile::of(&headers(&[("authorization", "Bearer authenticated")])), Profile::Ui);
-        assert_eq!(Profile::of(&headers(&[("x-olake-profile", "UI"), ("authorization", "Bearer x")])), Profile::Ui);
+        assert_eq!(
+            Profile::of(&headers(&[("x-olake-profile", "UI"), ("authorization", "Bearer x")])),
+            Profile::Ui
+        );
         let native = [("x-olake-profile", "native"), ("authorization", "Bearer authenticated")];
         assert_eq!(Profile::of(&headers(&native)), Profile::Native);
         assert_eq!(Profile::of(&headers(&[("authorization", "Bearer token")])), Profile::Native);
@@ -268,8 +272,10 @@ mod tests {
     fn every_shape_is_of_an_operation() {
         use poem_openapi::OpenApi;
         let operations = crate::routes::Apis::meta().into_iter().flat_map(|api| api.paths);
-        let ids: Vec<_> =
-            operations.flat_map(|path| path.operations).filter_map(|operation| operation.operation_id).collect();
+        let ids: Vec<_> = operations
+            .flat_map(|path| path.operations)
+            .filter_map(|operation| operation.operation_id)
+            .collect();
         for (id, _) in SHAPES {
             assert!(ids.contains(id), "{id}");
         }
@@ -284,7 +290,10 @@ mod tests {
         job(&mut job_item);
         assert_eq!(job_item["source"]["config"], text);
         assert_eq!(job_item["streams_config"], text);
-        assert_eq!((&job_item["destination"]["config"], &job_item["last_run_state"]), (&json!("{}"), &json!("Canceled")));
+        assert_eq!(
+            (&job_item["destination"]["config"], &job_item["last_run_state"]),
+            (&json!("{}"), &json!("Canceled"))
+        );
     }
 
     #[test]
@@ -296,9 +305,14 @@ mod tests {
 
     #[test]
     fn a_task_has_the_words_of_the_ui() {
-        for (native, ui) in [("queued", "Running"), ("waiting", "Running"), ("running", "Running"), ("succeeded", "Completed"),
-            ("failed", "Failed"), ("cancelled", "Canceled")]
-        {
+        for (native, ui) in [
+            ("queued", "Running"),
+            ("waiting", "Running"),
+            ("running", "Running"),
+            ("succeeded", "Completed"),
+            ("failed", "Failed"),
+            ("cancelled", "Canceled"),
+        ] {
             let mut item = json!({"status": native, "runtime": 3_723});
             task(&mut item);
             assert_eq!(item, json!({"status": ui, "runtime": "1h2m3s"}));

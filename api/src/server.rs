@@ -12,7 +12,12 @@ use poem::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::app, context::Context, hang_up::UntilHangUp};
+use crate::{
+    app::app,
+    context::Context,
+    hang_up::UntilHangUp,
+    slow_client::{Hurried, Patience},
+};
 
 /// How long requests may go on after the shutdown began.
 const LAST_REQUESTS: Duration = Duration::from_secs(9);
@@ -126,7 +131,7 @@ struct LowLatency {
 }
 
 impl Acceptor for LowLatency {
-    type Io = UntilHangUp<TcpStream>;
+    type Io = UntilHangUp<Hurried<TcpStream>>;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
         self.addresses.iter().map(|address| LocalAddr((*address).into())).collect()
@@ -147,7 +152,7 @@ impl Acceptor for LowLatency {
                 // Without it answers are slower, and right all the same.
                 let _ = stream.set_nodelay(true);
                 Ok((
-                    UntilHangUp::new(stream),
+                    UntilHangUp::new(Hurried::new(stream, Patience::default())),
                     LocalAddr(local.into()),
                     RemoteAddr(remote.into()),
                     Scheme::HTTP,

@@ -88,7 +88,8 @@ impl UiFiles {
             }
         };
         let headers = response.headers_mut();
-        let cache = if is_named_by_content(&file) { "public, max-age=31536000, immutable" } else { "no-cache" };
+        let cache =
+            if is_named_by_content(&file) { "public, max-age=31536000, immutable" } else { "no-cache" };
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("frame-ancestors 'self'"));
@@ -107,7 +108,9 @@ where
     E: Endpoint<Output = Response>,
 {
     match files {
-        Some(files) if is_for_the_ui(request.method(), request.uri().path()) => Ok(files.answer(&request).await),
+        Some(files) if is_for_the_ui(request.method(), request.uri().path()) => {
+            Ok(files.answer(&request).await)
+        }
         _ => next.call(request).await,
     }
 }
@@ -116,10 +119,12 @@ where
 fn is_for_the_ui(method: &Method, path: &str) -> bool {
     static OWN: LazyLock<HashSet<String>> = LazyLock::new(|| {
         let paths = Apis::meta().into_iter().flat_map(|api| api.paths);
-        let read = paths.filter(|path| path.operations.iter().any(|operation| operation.method == Method::GET));
+        let read =
+            paths.filter(|path| path.operations.iter().any(|operation| operation.method == Method::GET));
         read.map(|path| path.path.clone()).collect()
     });
-    let below = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let below =
+        |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     matches!(*method, Method::GET | Method::HEAD)
         && !below("/api")
         && !OTHERS.iter().any(|own| below(own))

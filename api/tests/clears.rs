@@ -51,7 +51,9 @@ async fn made(app: &TestApp, job: Value) -> String {
 async fn kinds(app: &TestApp, job: &str) -> Vec<String> {
     let tasks = app.user.get(&format!("{job}/tasks")).await.data();
     let tasks = tasks.as_array().unwrap().iter().rev();
-    tasks.map(|task| format!("{} {}", task["kind"].as_str().unwrap(), task["status"].as_str().unwrap())).collect()
+    tasks
+        .map(|task| format!("{} {}", task["kind"].as_str().unwrap(), task["status"].as_str().unwrap()))
+        .collect()
 }
 
 fn with(mut job: Value, changes: Value) -> Value {

@@ -21,7 +21,7 @@ struct Operation {
 }
 
 fn document() -> Value {
-    serde_json::from_str(&olake_api::service().spec()).unwrap()
+    olake_api::document()
 }
 
 fn operations() -> Vec<Operation> {
@@ -98,13 +98,6 @@ fn every_operation_is_documented() {
                 parameter["name"]
             );
         }
-        if matches!(id.as_str(), "getHealth" | "getReady") {
-            continue;
-        }
-        let responses = json["responses"].as_object().unwrap();
-        for status in ["200", "400", "401", "404", "409", "500", "503"] {
-            assert!(responses.contains_key(status), "{name} does not document {status}");
-        }
     }
 }
 
@@ -149,5 +142,55 @@ fn every_path_has_its_parameters_in_braces() {
         let in_path =
             path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect::<Vec<_>>();
         assert_eq!(names, in_path, "{path}");
+    }
+}
+
+#[test]
+fn each_operation_has_the_errors_that_it_can_answer_and_no_other() {
+    let document = document();
+    for Operation { method, path, id, json } in operations() {
+        if matches!(id.as_str(), "getHealth" | "getReady") {
+            continue;
+        }
+        let parameters = json["parameters"].as_array().map_or(&[][..], Vec::as_slice);
+        let is_there = |status: &str| json["responses"].get(status).is_some();
+        let name = format!("{method} {path}");
+        for (status, expected) in [
+            ("400", !parameters.is_empty() || json.get("requestBody").is_some()),
+            ("401", json["security"].is_array() || id == "login"),
+            ("404", path.contains('{')),
+            ("405", false),
+            ("412", parameters.iter().any(|parameter| parameter["name"] == "If-Match")),
+            ("413", json.get("requestBody").is_some()),
+            ("415", json.get("requestBody").is_some()),
+            ("429", id == "login"),
+            ("500", true),
+            ("503", true),
+        ] {
+            assert_eq!(is_there(status), expected, "{name}: {status}");
+        }
+        if json["security"].is_array() && method != Method::GET {
+            assert!(is_there("403"), "{name}: another site's page");
+        }
+        for (status, response) in json["responses"].as_object().unwrap() {
+            let Some(component) = response["$ref"].as_str() else { continue };
+            let component = document.pointer(component.strip_prefix('#').unwrap()).unwrap();
+            let example = &component["content"]["application/json"]["example"];
+            assert_eq!(example["success"], false, "{name}: {status}");
+        }
+    }
+}
+
+#[test]
+fn null_may_stand_where_a_field_may_be_left_out_and_data_is_always_there() {
+    let document = document();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        let required = |field: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|it| it == field));
+        for (field, property) in schema["properties"].as_object().into_iter().flatten() {
+            assert!(required(field) || property["nullable"] == true, "{name}.{field}");
+        }
+        if schema["properties"].get("success").is_some() && schema["properties"].get("data").is_some() {
+            assert!(required("data"), "{name}");
+        }
     }
 }

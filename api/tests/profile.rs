@@ -25,7 +25,8 @@ fn ui(app: &TestApp) -> Client {
 
 async fn furnish(app: &TestApp) {
     let config: Value = serde_json::from_str(CONFIG).unwrap();
-    let side = |name: &str, kind: &str| json!({"name": name, "type": kind, "version": "v0.9.4", "config": config});
+    let side =
+        |name: &str, kind: &str| json!({"name": name, "type": kind, "version": "v0.9.4", "config": config});
     let job = json!({"name": "nightly", "source": side("shop", "postgres"), "destination": side("lake", "parquet"),
         "frequency": "0 1 * * *", "streams_config": {"selected_streams": {}, "streams": []}});
     app.user.post(&format!("{PROJECT}/jobs"), job).await.expect(200);

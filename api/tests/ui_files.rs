@@ -39,7 +39,9 @@ fn assert_page(reply: &Reply) {
 #[tokio::test]
 async fn every_page_of_the_ui_survives_a_reload() {
     let (app, _folder) = app().await;
-    for path in ["/", "/index.html", "/login", "/jobs/5/history", "/sources/new", "/assets/none.js", "/assets"] {
+    for path in
+        ["/", "/index.html", "/login", "/jobs/5/history", "/sources/new", "/assets/none.js", "/assets"]
+    {
         assert_page(&app.anon.get(path).await);
     }
 }
@@ -95,6 +97,7 @@ async fn a_file_has_its_type_and_a_name_with_a_hash_is_kept() {
     assert_eq!(script.header("content-type"), Some("text/javascript; charset=utf-8"));
     assert_eq!(script.header("x-content-type-options"), Some("nosniff"));
     assert!(script.header("cache-control").unwrap().contains("immutable"));
-    let head = app.anon.send(Method::HEAD, "/assets/index-B3f9dK2a.js", None, Body::empty()).await.expect(200);
+    let head =
+        app.anon.send(Method::HEAD, "/assets/index-B3f9dK2a.js", None, Body::empty()).await.expect(200);
     assert_eq!((head.text.as_str(), head.header("etag")), ("", script.header("etag")));
 }

@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn order_and_digits_survive() {
-        let text = r#"{"z":12345678901234567890123,"a":{"y":1.10,"b":1e400}}"#;
+        let text = r#"{"z":12345678901234567890123,"a":{"y":1.10,"b":1e+400}}"#;
         assert_eq!(parse_json(text).unwrap().to_string(), text);
     }
 

@@ -93,7 +93,10 @@ impl Stage {
     }
 
     async fn try_change(&self, input: &JobInput, clear: Option<&str>) -> Result<Cleared, StoreError> {
-        self.project.update_job_and_clear(self.job, input, clear, None, self.user).await.map(|(_, cleared)| cleared)
+        self.project
+            .update_job_and_clear(self.job, input, clear, None, self.user)
+            .await
+            .map(|(_, cleared)| cleared)
     }
 
     async fn end(&self, fence: Fence, end: &Final) -> Vec<Followed> {
@@ -156,7 +159,10 @@ async fn a_clear_of_a_job_resets_its_state_when_it_ends_well(db: TestDatabase) {
     let work = clear_work(&clear);
     assert_eq!((work.whole, work.state.as_deref()), (true, Some(STATE)));
     assert_eq!(work.catalog, job("j").streams_config);
-    assert_eq!((work.destination_type.as_str(), &work.destination_config["path"]), ("PARQUET", &json!("/somewhere")));
+    assert_eq!(
+        (work.destination_type.as_str(), &work.destination_config["path"]),
+        ("PARQUET", &json!("/somewhere"))
+    );
     assert_eq!((clear.kind, clear.connector_type.as_str()), (TaskKind::Clear, "files"));
     assert_eq!(stage.state().await.as_deref(), Some(STATE), "as long as it runs");
     assert_eq!(stage.last_run().await, ("clear".into(), "running".into()));
@@ -184,7 +190,11 @@ async fn a_clear_that_fails_leaves_the_state_and_is_tried_again_so_many_times(db
             }
         };
         assert_eq!(again.fence.attempt, attempt);
-        assert_eq!(clear_work(&again).state.as_deref(), Some(STATE), "what it clears is there for each attempt");
+        assert_eq!(
+            clear_work(&again).state.as_deref(),
+            Some(STATE),
+            "what it clears is there for each attempt"
+        );
         let left = Final { state: Some((1, LEFT.to_owned())), ..failed(Some(100)) };
         let ended = stage.db.store.queue().end(again.fence, &left).await.unwrap();
         assert_eq!(ended.status == TaskStatus::Failed, attempt == 4, "attempt {attempt}: {}", ended.status);
@@ -193,7 +203,11 @@ async fn a_clear_that_fails_leaves_the_state_and_is_tried_again_so_many_times(db
     assert!(!stage.project.clears(stage.job).await.unwrap());
     let other = stage.start_clear().await;
     stage.end(other.fence, &failed(None)).await;
-    assert_eq!(stage.rows().await.last().unwrap(), "clear failed", "by default an error of its own is not tried again");
+    assert_eq!(
+        stage.rows().await.last().unwrap(),
+        "clear failed",
+        "by default an error of its own is not tried again"
+    );
 }
 
 async fn a_clear_that_loses_its_worker_stores_no_state(db: TestDatabase) {
@@ -252,7 +266,10 @@ async fn a_clear_is_refused_for_a_paused_job_an_old_connector_or_beside_another_
 async fn the_streams_that_changed_are_cleared_at_once_when_nothing_runs(db: TestDatabase) {
     let stage = Stage::new(db).await;
     let cleared = stage.change().await;
-    assert!(cleared.cancelled.is_none() && cleared.tasks.len() == 1, "no sync was cancelled, none is made up for");
+    assert!(
+        cleared.cancelled.is_none() && cleared.tasks.len() == 1,
+        "no sync was cancelled, none is made up for"
+    );
     assert_eq!(stage.rows().await, ["sync succeeded", "clear queued"]);
     let clear = claim(&stage.db.store, cleared.tasks[0].task).await;
     let work = clear_work(&clear);

@@ -32,6 +32,7 @@ on_both_databases!(
     a_cursor_beyond_the_end_is_the_end,
     a_log_is_followed_to_the_end_of_its_task,
     an_archive_is_the_log_as_it_stood,
+    a_page_of_long_lines_is_short_and_leads_on,
     a_log_of_another_project_or_job_is_not_there,
 );
 
@@ -187,6 +188,29 @@ async fn an_archive_is_the_log_as_it_stood(db: TestDatabase) {
     let read: Vec<LogLine> =
         text.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect();
     assert_eq!(read, lines(30));
+}
+
+async fn a_page_of_long_lines_is_short_and_leads_on(db: TestDatabase) {
+    let stage = Stage::new(db).await;
+    let task = stage.claimed.fence.task;
+    let long: Vec<_> = (0..20).map(|n| line("info", &format!("{n} {}", "x".repeat(1 << 20)))).collect();
+    stage.write(&long).await;
+    let number = |line: &LogLine| line.message.split(' ').next().unwrap().parse::<i64>().unwrap();
+    let (mut seen, mut cursor) = (Vec::new(), Some(0));
+    loop {
+        let page = stage.project.log_page(Some(stage.job), task, cursor, 5_000, Direction::Newer, true).await.unwrap();
+        assert!((1..=9).contains(&page.lines.len()), "{}", page.lines.len());
+        seen.extend(page.lines.iter().map(number));
+        cursor = Some(page.newer_cursor);
+        if !page.has_more_newer {
+            break;
+        }
+    }
+    assert_eq!(seen, (0..20).collect::<Vec<_>>());
+    let tail = stage.project.log_page(Some(stage.job), task, None, 5_000, Direction::Older, false).await.unwrap();
+    assert!(tail.has_more_older && tail.older_cursor == 20 - i64::try_from(tail.lines.len()).unwrap());
+    let followed = stage.project.follow_log(stage.job, task, 3, 100).await.unwrap();
+    assert_eq!((followed.lines.len(), followed.cursor), (1, 4));
 }
 
 async fn a_log_of_another_project_or_job_is_not_there(db: TestDatabase) {

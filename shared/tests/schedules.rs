@@ -79,9 +79,13 @@ fn started(fired: &[Fired]) -> Vec<i64> {
 }
 
 fn skipped(fired: &[Fired]) -> Vec<&str> {
-    let reason =
-        |fired| if let &Fired::Skipped { ref reason, .. } = fired { Some(reason.as_str()) } else { None };
-    fired.iter().filter_map(reason).collect()
+    let mut reasons = Vec::new();
+    for fired in fired {
+        if let Fired::Skipped { reason, .. } = fired {
+            reasons.push(reason.as_str());
+        }
+    }
+    reasons
 }
 
 async fn each_slot_fires_once_over_48_hours_and_both_changes_of_the_clock(db: TestDatabase) {

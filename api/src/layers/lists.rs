@@ -35,6 +35,8 @@ const LISTS: [(&str, &str); 3] =
 
 /// How many bytes of text are kept at most.
 const KEPT: usize = 24 << 20;
+/// How many lists are kept at most.
+const MOST: usize = 64;
 
 const KEPT_HEADERS: [HeaderName; 2] = [header::CONTENT_TYPE, header::LINK];
 
@@ -102,7 +104,7 @@ impl Lists {
             return;
         }
         kept.push_back(answer);
-        while kept.iter().map(|answer| answer.text.len()).sum::<usize>() > KEPT {
+        while kept.len() > MOST || kept.iter().map(|answer| answer.text.len()).sum::<usize>() > KEPT {
             kept.pop_front();
         }
     }

@@ -115,7 +115,8 @@ fn catalog() -> Value {
 
 fn lines(context: &Context) -> Vec<LogLine> {
     let time = context.store.clock().now();
-    let line = |level: &str, message: &str| LogLine { level: level.to_owned(), time, message: message.to_owned() };
+    let line =
+        |level: &str, message: &str| LogLine { level: level.to_owned(), time, message: message.to_owned() };
     vec![
         line("info", "first"),
         line("debug", "not for people"),

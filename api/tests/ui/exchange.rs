@@ -26,7 +26,11 @@ impl Asked {
     pub fn new(method: &str, path: &str, body: Value, status: u16) -> Self {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let query = query.split('&').filter_map(|pair| pair.split_once('='));
-        let headers = [("authorization", "Bearer authenticated"), ("accept", "application/json"), ("sec-fetch-site", "same-origin")];
+        let headers = [
+            ("authorization", "Bearer authenticated"),
+            ("accept", "application/json"),
+            ("sec-fetch-site", "same-origin"),
+        ];
         Self {
             method: method.to_owned(),
             path: path.to_owned(),

@@ -50,7 +50,8 @@ pub fn object<'a>(value: &'a Value, name: &str) -> &'a Value {
 /// A text that holds a JSON object.
 #[track_caller]
 pub fn json_text(value: &Value, name: &str) -> Value {
-    let held: Value = serde_json::from_str(text(value, name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let held: Value =
+        serde_json::from_str(text(value, name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert!(held.is_object(), "{name} holds no object: {held}");
     held
 }
@@ -74,7 +75,8 @@ pub fn time(value: &Value, name: &str) -> chrono::DateTime<chrono::Utc> {
 #[track_caller]
 pub fn version(text: &str) -> (u32, u32, u32) {
     let mut parts = text.strip_prefix('v').unwrap_or_else(|| panic!("no version: {text}")).split('.');
-    let mut next = || parts.next().and_then(|part| part.parse().ok()).unwrap_or_else(|| panic!("no version: {text}"));
+    let mut next =
+        || parts.next().and_then(|part| part.parse().ok()).unwrap_or_else(|| panic!("no version: {text}"));
     (next(), next(), next())
 }
 

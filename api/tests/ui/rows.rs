@@ -109,7 +109,11 @@ pub fn check(row: &Row, it: &Exchange) {
     assert!(it.took <= row.within, "{} took {:?}", row.name(), it.took);
     assert!(it.reply.header("x-request-id").is_some(), "{}", row.name());
     if !row.path.ends_with("/download") {
-        assert!(it.reply.header("content-type").is_some_and(|media| media.starts_with("application/json")), "{}", row.name());
+        assert!(
+            it.reply.header("content-type").is_some_and(|media| media.starts_with("application/json")),
+            "{}",
+            row.name()
+        );
     }
     (row.check)(it);
 }
@@ -179,7 +183,8 @@ fn spec(it: &Exchange) {
 
 fn versions(it: &Exchange) {
     let data = it.data();
-    let versions: Vec<_> = list(&data, "version").iter().map(|text| version(text.as_str().unwrap())).collect();
+    let versions: Vec<_> =
+        list(&data, "version").iter().map(|text| version(text.as_str().unwrap())).collect();
     assert!(!versions.is_empty() && versions.is_sorted_by(|a, b| a > b), "{data}");
 }
 
@@ -197,7 +202,10 @@ fn tested(it: &Exchange) {
 }
 
 fn lines(lines: &[Value]) {
-    assert_eq!(lines.iter().map(|line| text(line, "message")).collect::<Vec<_>>(), ["first", "second", "third"]);
+    assert_eq!(
+        lines.iter().map(|line| text(line, "message")).collect::<Vec<_>>(),
+        ["first", "second", "third"]
+    );
     for line in lines {
         one_of(line, "level", &["info", "warn", "error", "fatal"]);
         time(line, "time");
@@ -206,7 +214,10 @@ fn lines(lines: &[Value]) {
 
 fn catalog(catalog: &Value) {
     assert!(list(catalog, "streams").iter().all(|stream| stream["stream"].is_object()), "{catalog}");
-    assert!(object(catalog, "selected_streams").as_object().unwrap().values().all(Value::is_array), "{catalog}");
+    assert!(
+        object(catalog, "selected_streams").as_object().unwrap().values().all(Value::is_array),
+        "{catalog}"
+    );
     assert!(catalog.to_string().contains("12345678901234567890"), "{catalog}");
 }
 

@@ -50,8 +50,7 @@ pub fn clear(request: &Request<'_>, output: &Output, stop: &Stop) -> Result<u8> 
             output.debug(&format!("Skipping stream {namespace}.{name}; not in selected streams."));
         }
     }
-    let selections =
-        selection::selected(&catalog).context("failed to get selected streams for clearing")?;
+    let selections = selection::selected(&catalog).context("failed to get selected streams for clearing")?;
     let names: Vec<String> = selections.iter().map(selection::Selection::full_name).collect();
     output.info(&format!("Valid selected streams are {}", names.join(", ")));
     for selection in &selections {

@@ -76,7 +76,8 @@ mod tests {
     use super::*;
 
     fn catalog() -> Value {
-        let stream = |name: &str| json!({"stream": {"name": name, "namespace": "n", "sync_mode": "incremental"}});
+        let stream =
+            |name: &str| json!({"stream": {"name": name, "namespace": "n", "sync_mode": "incremental"}});
         json!({
             "selected_streams": {"n": [{"stream_name": "a", "normalization": true}]},
             "streams": [stream("a"), stream("b")],

@@ -1,4 +1,5 @@
 //! `clear-destination` and `discover --difference`, seen from outside.
+#![allow(clippy::unwrap_used, reason = "this is test code")]
 
 mod connector;
 
@@ -29,7 +30,8 @@ fn a_clear_removes_what_is_selected_from_the_destination_and_from_the_state() {
     let place = synced();
     place.write("config/clear.json", &only_numbers(&place));
     let others = list(&place.path("lake/files_data/others"));
-    let ran = place.run(&format!("{} --state state.json", CLEAR.replace("streams.json", "clear.json"))).succeeded();
+    let ran =
+        place.run(&format!("{} --state state.json", CLEAR.replace("streams.json", "clear.json"))).succeeded();
     let folder = place.path("lake/files_data/numbers");
     let state = place.read("config/state.json");
     let expected = [
@@ -45,7 +47,8 @@ fn a_clear_removes_what_is_selected_from_the_destination_and_from_the_state() {
     assert!(!folder.exists());
     assert_eq!(list(&place.path("lake/files_data/others")), others);
     let state: Value = serde_json::from_str(&state).unwrap();
-    let names: Vec<&Value> = state["streams"].as_array().unwrap().iter().map(|entry| &entry["stream"]).collect();
+    let names: Vec<&Value> =
+        state["streams"].as_array().unwrap().iter().map(|entry| &entry["stream"]).collect();
     assert_eq!((names, &state["version"]), (vec![&json!("others")], &json!(7)));
 
     // The next sync loads the stream anew, and goes on with the other one.
@@ -63,9 +66,10 @@ fn a_clear_without_a_state_leaves_one_without_a_version() {
     assert_eq!(messages[messages.len() - 2], ("DEBUG", "state is empty"));
     assert_eq!(messages.last(), Some(&("INFO", r#"New saved state: {"type":"STREAM"}"#)));
     let again = place.run(&format!("{CLEAR} --no-save")).succeeded();
-    let skipped = again.messages().iter().any(|(level, text)| {
-        *level == "DEBUG" && text.starts_with("local path does not exist, skipping: ")
-    });
+    let skipped = again
+        .messages()
+        .iter()
+        .any(|(level, text)| *level == "DEBUG" && text.starts_with("local path does not exist, skipping: "));
     assert!(skipped, "twice is once");
 }
 

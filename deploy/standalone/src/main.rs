@@ -23,6 +23,9 @@ struct Arguments {
     /// A file with settings; it holds only what differs from the defaults (also: OLAKE_CONFIG)
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The folder for everything that is kept (also: OLAKE_DATA_DIR)
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data_dir: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -36,6 +39,8 @@ Examples:
   OLAKE_CONNECTORS=connectors.toml olake standalone
                                             run other connectors than the sample
   olake user password admin                 set a lost password
+  olake user add ann --data-dir /var/lib/olake
+                                            make an account where the data is not in ./data
   olake config                              show what is in force, and where it came from";
 
 #[derive(Debug, Subcommand)]
@@ -54,18 +59,19 @@ struct Options {
     /// Where to listen: localhost:8080, or an IP address and port (also: OLAKE_LISTEN)
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// The folder for everything that is kept (also: OLAKE_DATA_DIR)
-    #[arg(long, value_name = "FOLDER")]
-    data_dir: Option<String>,
     /// Set up and run a sync of the files in this folder by the sample connector, and show it
     #[arg(long, value_name = "FOLDER")]
     demo: Option<PathBuf>,
 }
 
-impl Options {
+impl Arguments {
     fn flags(&self) -> Vec<(&'static str, String)> {
-        let listen = self.listen.iter().map(|value| ("server.listen", value.clone()));
-        listen.chain(self.data_dir.iter().map(|value| ("data_dir", value.clone()))).collect()
+        let listen = match &self.command {
+            Command::Standalone(options) | Command::Config(options) => options.listen.as_ref(),
+            Command::User(_) => None,
+        };
+        let flags = [("server.listen", listen), ("data_dir", self.data_dir.as_ref())];
+        flags.into_iter().filter_map(|(key, value)| Some((key, value?.clone()))).collect()
     }
 }
 
@@ -87,10 +93,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let flags = match &arguments.command {
-        Command::Standalone(options) | Command::Config(options) => options.flags(),
-        Command::User(_) => Vec::new(),
-    };
+    let flags = arguments.flags();
     let config = Config::load(Deployment::Standalone, Sources::of_process(arguments.config, flags))?;
     let runtime = || {
         tokio::runtime::Builder::new_multi_thread()

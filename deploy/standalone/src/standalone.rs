@@ -1,6 +1,12 @@
 //! Everything in one process: the same store, worker and API as the services, with SQLite, in-process bell and events.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    fs::{self, OpenOptions},
+    io::{IsTerminal, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use olake_api::{
@@ -26,6 +32,9 @@ use crate::{demo, folder, http::Api};
 
 /// The name of the administrator that is made when none is configured.
 const ADMIN: &str = "admin";
+
+/// The file in the data folder for a generated password that nobody is shown.
+const PASSWORD_FILE: &str = "admin-password";
 
 /// Serves until a signal. With `demo`, a sync of that folder is set up, run and shown.
 pub async fn run(config: &Config, demo: Option<PathBuf>) -> anyhow::Result<()> {
@@ -54,7 +63,12 @@ pub async fn run(config: &Config, demo: Option<PathBuf>) -> anyhow::Result<()> {
     });
     let context = Context::new(store.clone(), bell, events, Settings::of(config), stop.clone());
     let serving = tokio::spawn(bound.serve(context.clone()));
-    say(&welcome(&url, made.as_ref()));
+    // Whoever looks on is told; a service manager keeps what is printed, and a password must not stay in its log.
+    let is_seen = demo.is_some() || std::io::stdout().is_terminal();
+    if let Some(made) = made.as_ref().filter(|_| !is_seen) {
+        keep_password(&config.data_dir, made)?;
+    }
+    say(&welcome(&url, made.as_ref().filter(|_| is_seen)));
     if let Some(folder) = demo {
         let shown =
             stop.run_until_cancelled(demo::run(&Api::new(context), &store, config, &folder, &url)).await;
@@ -96,6 +110,25 @@ async fn first_account(config: &Config, store: &Store) -> anyhow::Result<Option<
     Ok(made.then_some(Made { username, password: generated.then_some(password) }))
 }
 
+/// Puts a generated password into a file that its owner alone can read.
+fn keep_password(data_dir: &Path, made: &Made) -> anyhow::Result<()> {
+    let Some(password) = &made.password else { return Ok(()) };
+    let path = data_dir.join(PASSWORD_FILE);
+    let write = || {
+        // One of an earlier database: it opens nothing here, and may have another mode.
+        if path.exists() {
+            fs::remove_file(&path)?;
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        writeln!(file, "{}", password.expose())?;
+        file.sync_all()
+    };
+    write().with_context(|| format!("the first password cannot be kept in {}", path.display()))?;
+    let (username, file) = (&made.username, path.display());
+    tracing::info!(username, "the first account is made; its password is in {file}");
+    Ok(())
+}
+
 fn welcome(url: &str, made: Option<&Made>) -> String {
     let password = match made {
         Some(Made { username, password: Some(password) }) => format!(
@@ -127,8 +160,28 @@ fn login_words(url: &str, made: Option<&Made>) -> String {
 /// Says something to the person at the terminal.
 #[expect(clippy::print_stdout, reason = "what this program shows to a person")]
 pub fn say(text: &str) {
-    use std::io::Write;
     print!("{text}");
     // A terminal that is gone is no reason to stop.
     let _ = std::io::stdout().flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_password_that_nobody_is_shown_is_kept_for_its_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = |password: &str| Made { username: ADMIN.into(), password: Some(Secret::new(password)) };
+        let file = folder.path().join(PASSWORD_FILE);
+        for password in ["first", "of another database"] {
+            keep_password(folder.path(), &made(password)).unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), format!("{password}\n"));
+            assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        let configured = Made { username: ADMIN.into(), password: None };
+        keep_password(&folder.path().join("nowhere"), &configured).unwrap();
+    }
 }

@@ -1,7 +1,9 @@
 //! Accounts, sessions and projects.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+};
 
 use super::{
     ProjectStore, Store, StoreError,
@@ -111,7 +113,9 @@ impl Store {
     /// [`StoreError::NotFound`]; [`StoreError::AccountTaken`] when the name or the address is taken.
     pub async fn update_user(&self, id: i64, change: UserChange) -> Result<User, StoreError> {
         let tx = self.begin().await?;
-        let Some(current) = user::Entity::find_by_id(id).one(&tx).await? else { return Err(user_missing(id)) };
+        let Some(current) = user::Entity::find_by_id(id).one(&tx).await? else {
+            return Err(user_missing(id));
+        };
         let username = change.username.unwrap_or(current.username);
         let email = change.email.unwrap_or(current.email);
         let others = || user::Entity::find().filter(user::Column::Id.ne(id));

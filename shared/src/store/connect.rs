@@ -1,6 +1,11 @@
 //! Opening the database: PostgreSQL by URL, or a SQLite file in the data folder.
 
-use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use olake_migrations::{Migrator, MigratorTrait};
 use sea_orm::{
@@ -17,10 +22,15 @@ pub enum ConnectError {
     #[error("database.url (OLAKE_DATABASE_URL) must begin with postgres://")]
     Scheme,
     /// The file cannot be made.
-    #[error("the database's file cannot be opened: {0}")]
-    File(#[from] std::io::Error),
+    #[error("the database's file {} cannot be opened", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     /// The database refused or cannot be reached. The URL is not shown: it holds a password.
-    #[error("the database cannot be opened: {0}")]
+    #[error("the database cannot be opened")]
     Database(#[from] DbErr),
 }
 
@@ -54,7 +64,13 @@ pub async fn open_postgres(
 /// [`ConnectError`] when the file cannot be opened or migrated.
 pub async fn open_sqlite(file: &Path) -> Result<DatabaseConnection, ConnectError> {
     // Made here, so that nobody else can read it; SQLite gives its other files the same mode.
-    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(file)?;
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(file)
+        .map_err(|source| ConnectError::File { path: file.to_owned(), source })?;
     // The path is given as it is: in a URL, signs such as `%` and `?` would mean something else.
     let file = file.to_owned();
     let mut options = ConnectOptions::new("sqlite://olake.db");

@@ -354,12 +354,6 @@ enum JobsOf {
     These(Vec<i64>),
 }
 
-impl Page {
-    pub(super) fn sql_limit(self) -> i64 {
-        self.limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(i64::MAX)
-    }
-}
-
 impl ProjectStore {
     /// Sources or destinations with the jobs that use them, newest-updated first; with `search`, those whose name holds
     /// this text, without regard to case.
@@ -369,22 +363,11 @@ impl ProjectStore {
         search: Option<&str>,
         page: Page,
     ) -> Result<Vec<(Connection, Vec<ConnectionJob>)>, StoreError> {
-        let mut sql = select(
-            side,
-            "($2 = 0 OR c.updated_at < $3 OR (c.updated_at = $3 AND c.id < $4)) \
-             AND ($6 = '' OR lower(c.name) LIKE $6 ESCAPE '\\')",
-        );
-        sql.push_str(" ORDER BY c.updated_at DESC, c.id DESC LIMIT $5");
-        let (updated, id) = page.after.unwrap_or_default();
-        let values: [Db; 6] = [
-            self.project.as_str().into(),
-            i32::from(page.after.is_some()).into(),
-            updated.into(),
-            id.into(),
-            page.sql_limit().into(),
-            lists::name_pattern(search).into(),
-        ];
-        let rows = ConnectionRow::find_by_statement(self.store.sql(&sql, values)).all(&self.store.db).await?;
+        let mut wanted = String::from("1 = 1");
+        let mut values: Vec<Db> = vec![self.project.as_str().into()];
+        lists::wanted_page("c", search, page, &mut wanted, &mut values);
+        let statement = Statement::from_sql_and_values(self.store.backend(), select(side, &wanted), values);
+        let rows = ConnectionRow::find_by_statement(statement).all(&self.store.db).await?;
         let of = match page.limit {
             None => JobsOf::All,
             Some(_) => JobsOf::These(rows.iter().map(|row| row.id).collect()),

@@ -178,9 +178,9 @@ impl ProjectStore {
 
     /// The jobs, newest-updated first.
     pub async fn jobs(&self, filter: &JobFilter, page: Page) -> Result<Vec<Job>, StoreError> {
-        let sql = select(lists::WANTED_JOBS);
-        let values = lists::wanted_jobs(&self.project, filter, page);
-        let rows = self.store.db.query_all_raw(self.store.sql(&sql, values)).await?;
+        let (wanted, values) = lists::wanted_jobs(&self.project, filter, page);
+        let statement = Statement::from_sql_and_values(self.store.backend(), select(&wanted), values);
+        let rows = self.store.db.query_all_raw(statement).await?;
         rows.iter().map(|row| self.job_of(row)).collect()
     }
 

@@ -2,7 +2,7 @@
 //! are searched for, and the light form of the jobs.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, FromQueryResult, Value as Db};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value as Db};
 use uuid::Uuid;
 
 use super::{
@@ -113,29 +113,52 @@ const BRIEF: &str = "SELECT j.id, j.name, j.frequency, j.activate, j.advanced_se
      LEFT JOIN users cu ON cu.id = j.created_by LEFT JOIN users uu ON uu.id = j.updated_by \
      WHERE j.project_id = $1 AND j.deleted_at IS NULL AND ";
 
-/// Which jobs, and which page of them: the condition of a query on `jobs j` whose first value is the project.
-pub(super) const WANTED_JOBS: &str = "($2 IS NULL OR j.source_id = $2) AND ($3 IS NULL OR j.destination_id = $3) \
-     AND ($4 = 0 OR j.updated_at < $5 OR (j.updated_at = $5 AND j.id < $6)) \
-     AND ($8 = '' OR lower(j.name) LIKE $8 ESCAPE '\\') ORDER BY j.updated_at DESC, j.id DESC LIMIT $7";
-
-/// The values of [`WANTED_JOBS`].
-pub(super) fn wanted_jobs(project: &ProjectId, filter: &JobFilter, page: Page) -> [Db; 8] {
-    let (updated, id) = page.after.unwrap_or_default();
-    [
-        project.as_str().into(),
-        filter.source_id.into(),
-        filter.destination_id.into(),
-        i32::from(page.after.is_some()).into(),
-        updated.into(),
-        id.into(),
-        page.sql_limit().into(),
-        name_pattern(filter.search.as_deref()).into(),
-    ]
+/// Which jobs, and which page of them: the rest of a query on `jobs j` after its `AND`, and all of its values. The first
+/// one is the project, for `$1`.
+///
+/// The limit stands in the text and what is not asked for does not, so that the database sees how little a page is and
+/// reads no more than that.
+pub(super) fn wanted_jobs(project: &ProjectId, filter: &JobFilter, page: Page) -> (String, Vec<Db>) {
+    let mut sql = String::from("1 = 1");
+    let mut values: Vec<Db> = vec![project.as_str().into()];
+    if let Some(id) = filter.source_id {
+        values.push(id.into());
+        sql.push_str(&format!(" AND j.source_id = ${}", values.len()));
+    }
+    if let Some(id) = filter.destination_id {
+        values.push(id.into());
+        sql.push_str(&format!(" AND j.destination_id = ${}", values.len()));
+    }
+    wanted_page("j", filter.search.as_deref(), page, &mut sql, &mut values);
+    (sql, values)
 }
 
-/// The pattern of names that hold a text, without regard to case; empty for none.
-pub(super) fn name_pattern(search: Option<&str>) -> String {
-    let Some(text) = search.filter(|text| !text.is_empty()) else { return String::new() };
+/// The same for the table that the query calls `letter`, without its own filters.
+pub(super) fn wanted_page(
+    letter: &str,
+    search: Option<&str>,
+    page: Page,
+    sql: &mut String,
+    values: &mut Vec<Db>,
+) {
+    if let Some(pattern) = name_pattern(search) {
+        values.push(pattern.into());
+        sql.push_str(&format!(" AND lower({letter}.name) LIKE ${} ESCAPE '\\'", values.len()));
+    }
+    if let Some((updated, id)) = page.after {
+        values.extend([updated.into(), id.into()]);
+        let last = values.len();
+        sql.push_str(&format!(" AND ({letter}.updated_at, {letter}.id) < (${}, ${last})", last - 1));
+    }
+    sql.push_str(&format!(" ORDER BY {letter}.updated_at DESC, {letter}.id DESC"));
+    if let Some(limit) = page.limit {
+        sql.push_str(&format!(" LIMIT {limit}"));
+    }
+}
+
+/// The pattern of names that hold a text, without regard to case; none if no text is looked for.
+fn name_pattern(search: Option<&str>) -> Option<String> {
+    let text = search.filter(|text| !text.is_empty())?;
     let mut pattern = String::from("%");
     for letter in text.to_lowercase().chars() {
         if matches!(letter, '%' | '_' | '\\') {
@@ -143,7 +166,7 @@ pub(super) fn name_pattern(search: Option<&str>) -> String {
         }
         pattern.push(letter);
     }
-    pattern + "%"
+    Some(pattern + "%")
 }
 
 impl Store {
@@ -166,9 +189,10 @@ impl Store {
 impl ProjectStore {
     /// The jobs without configs and catalogs, newest-updated first.
     pub async fn jobs_brief(&self, filter: &JobFilter, page: Page) -> Result<Vec<JobBrief>, StoreError> {
-        let sql = format!("{BRIEF}{WANTED_JOBS}");
-        let values = wanted_jobs(&self.project, filter, page);
-        let rows = Row::find_by_statement(self.store.sql(&sql, values)).all(&self.store.db).await?;
+        let (wanted, values) = wanted_jobs(&self.project, filter, page);
+        let sql = format!("{BRIEF}{wanted}");
+        let statement = Statement::from_sql_and_values(self.store.backend(), sql, values);
+        let rows = Row::find_by_statement(statement).all(&self.store.db).await?;
         rows.into_iter().map(Row::brief).collect()
     }
 }
@@ -179,8 +203,8 @@ mod tests {
 
     #[test]
     fn what_is_searched_for_is_taken_as_it_is() {
-        assert_eq!(name_pattern(Some("50%_Off\\")), "%50\\%\\_off\\\\%");
-        assert_eq!(name_pattern(Some("")), "");
-        assert_eq!(name_pattern(None), "");
+        assert_eq!(name_pattern(Some("50%_Off\\")).as_deref(), Some("%50\\%\\_off\\\\%"));
+        assert_eq!(name_pattern(Some("")), None);
+        assert_eq!(name_pattern(None), None);
     }
 }

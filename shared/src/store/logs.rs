@@ -62,6 +62,27 @@ pub struct LogPage {
     pub has_more_newer: bool,
 }
 
+/// A page ends at about this many bytes of text, although it has fewer lines than were asked for: a line can be as long as
+/// a megabyte.
+const PAGE_BYTES: usize = 8 << 20;
+
+/// How much is read.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    lines: usize,
+    bytes: usize,
+}
+
+impl Bound {
+    /// Whether these lines, which have so many bytes, are enough.
+    fn is_reached(self, lines: &[(i64, LogLine)], bytes: usize) -> bool {
+        lines.len() >= self.lines || bytes >= self.bytes
+    }
+}
+
+/// Lines with their numbers, and whether they end where the bound was reached.
+type Bounded = (Vec<(i64, LogLine)>, bool);
+
 /// A chunk is cut at this many bytes of text, so that a page unpacks little that it does not show.
 pub const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -166,15 +187,15 @@ impl ProjectStore {
         let end = self.task_of(job, id).await?.log_lines;
         let cursor = cursor.filter(|cursor| *cursor >= 0).unwrap_or(end).min(end);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
-        let numbered = match direction {
-            Direction::Older => self.lines_before(id, cursor, limit, include_debug).await?,
-            Direction::Newer => self.lines_from(id, cursor, limit, include_debug).await?,
+        let bound = Bound { lines: limit, bytes: PAGE_BYTES };
+        let (numbered, full) = match direction {
+            Direction::Older => self.lines_before(id, cursor, bound, include_debug).await?,
+            Direction::Newer => self.lines_from(id, cursor, bound, include_debug).await?,
         };
         let (first, last) = match (numbered.first(), numbered.last()) {
             (Some(first), Some(last)) => (first.0, last.0 + 1),
             _ => (cursor, cursor),
         };
-        let full = numbered.len() >= limit;
         let (older_cursor, newer_cursor) = match direction {
             Direction::Older => (if full { first } else { 0 }, cursor),
             Direction::Newer => (cursor, if full { last } else { end }),
@@ -207,12 +228,12 @@ impl ProjectStore {
         &self,
         id: TaskId,
         cursor: i64,
-        limit: usize,
+        bound: Bound,
         include_debug: bool,
-    ) -> Result<Vec<(i64, LogLine)>, StoreError> {
+    ) -> Result<Bounded, StoreError> {
         let mut below = cursor;
-        let mut found: Vec<(i64, LogLine)> = Vec::new();
-        while found.len() < limit {
+        let (mut found, mut bytes): (Vec<(i64, LogLine)>, usize) = (Vec::new(), 0);
+        'reading: loop {
             let query = self.chunks(id, include_debug).filter(chunk::Column::FirstLine.lt(below));
             let rows = query.order_by_desc(chunk::Column::FirstLine).limit(4).all(&self.store.db).await?;
             if rows.is_empty() {
@@ -220,32 +241,31 @@ impl ProjectStore {
             }
             for row in rows {
                 below = row.first_line;
-                let lines = numbered(&row)?;
-                found.extend(
-                    lines
-                        .into_iter()
-                        .rev()
-                        .filter(|(n, line)| *n < cursor && (include_debug || line.is_visible())),
-                );
-                if found.len() >= limit {
-                    break;
+                for (number, line) in numbered(&row)?.into_iter().rev() {
+                    if number < cursor && (include_debug || line.is_visible()) {
+                        bytes += line.message.len();
+                        found.push((number, line));
+                        if bound.is_reached(&found, bytes) {
+                            break 'reading;
+                        }
+                    }
                 }
             }
         }
-        found.truncate(limit);
         found.reverse();
-        Ok(found)
+        let full = bound.is_reached(&found, bytes);
+        Ok((found, full))
     }
 
     async fn lines_from(
         &self,
         id: TaskId,
         cursor: i64,
-        limit: usize,
+        bound: Bound,
         include_debug: bool,
-    ) -> Result<Vec<(i64, LogLine)>, StoreError> {
+    ) -> Result<Bounded, StoreError> {
         let mut from = cursor;
-        let mut found: Vec<(i64, LogLine)> = Vec::new();
+        let (mut found, mut bytes): (Vec<(i64, LogLine)>, usize) = (Vec::new(), 0);
         // The chunk that the cursor stands in begins before it.
         let start = self
             .chunks(id, true)
@@ -256,7 +276,7 @@ impl ProjectStore {
         if let Some(row) = start {
             from = row.first_line;
         }
-        while found.len() < limit {
+        'reading: loop {
             let query = self.chunks(id, include_debug).filter(chunk::Column::FirstLine.gte(from));
             let rows = query.order_by_asc(chunk::Column::FirstLine).limit(4).all(&self.store.db).await?;
             if rows.is_empty() {
@@ -264,19 +284,19 @@ impl ProjectStore {
             }
             for row in rows {
                 from = row.first_line + row.lines;
-                let lines = numbered(&row)?;
-                found.extend(
-                    lines
-                        .into_iter()
-                        .filter(|(n, line)| *n >= cursor && (include_debug || line.is_visible())),
-                );
-                if found.len() >= limit {
-                    break;
+                for (number, line) in numbered(&row)? {
+                    if number >= cursor && (include_debug || line.is_visible()) {
+                        bytes += line.message.len();
+                        found.push((number, line));
+                        if bound.is_reached(&found, bytes) {
+                            break 'reading;
+                        }
+                    }
                 }
             }
         }
-        found.truncate(limit);
-        Ok(found)
+        let full = bound.is_reached(&found, bytes);
+        Ok((found, full))
     }
 
     /// Whether a line that would be shown stands in `[from, to)`. Chunks that lie wholly inside answer by their counts.

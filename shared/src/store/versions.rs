@@ -26,7 +26,9 @@ impl Store {
             }
         }
         let mut texts = Vec::new();
-        for row in WorkerRow::find_by_statement(self.sql("SELECT connectors FROM workers", [])).all(&self.db).await? {
+        for row in
+            WorkerRow::find_by_statement(self.sql("SELECT connectors FROM workers", [])).all(&self.db).await?
+        {
             texts.extend(of(&serde_json::from_str(&row.connectors)?, side, wanted));
         }
         let condition = match side {
@@ -47,7 +49,9 @@ impl Store {
 fn of(runs: &Runs, side: Side, wanted: &str) -> Vec<String> {
     let connectors = runs.connectors.iter().filter(|connector| match side {
         Side::Source => connector.connector_type == wanted,
-        Side::Destination => connector.destinations.iter().any(|written| written.eq_ignore_ascii_case(wanted)),
+        Side::Destination => {
+            connector.destinations.iter().any(|written| written.eq_ignore_ascii_case(wanted))
+        }
     });
     connectors.map(|connector| connector.version.clone()).collect()
 }

@@ -42,9 +42,9 @@ pub fn describe(queue: &Queue, task: &Claimed) -> Result<Described, Failure> {
         Work::OneShot(OneShot::Check { side: Side::Source, config }) => {
             Request::CheckSource { config: open(queue, &task.project, Side::Source, config, &mut redactor)? }
         }
-        Work::OneShot(OneShot::Check { side: Side::Destination, config }) => {
-            Request::CheckDestination { config: open(queue, &task.project, Side::Destination, config, &mut redactor)? }
-        }
+        Work::OneShot(OneShot::Check { side: Side::Destination, config }) => Request::CheckDestination {
+            config: open(queue, &task.project, Side::Destination, config, &mut redactor)?,
+        },
         Work::OneShot(OneShot::Discover {
             config,
             max_discover_threads,
@@ -61,13 +61,25 @@ pub fn describe(queue: &Queue, task: &Claimed) -> Result<Described, Failure> {
         }
         Work::Sync(sync) => Request::Sync {
             source: open(queue, &task.project, Side::Source, &sync.source_config, &mut redactor)?,
-            destination: open(queue, &task.project, Side::Destination, &sync.destination_config, &mut redactor)?,
+            destination: open(
+                queue,
+                &task.project,
+                Side::Destination,
+                &sync.destination_config,
+                &mut redactor,
+            )?,
             catalog: sync.streams_config.clone(),
             state: stored_state(sync.state.as_deref())?,
         },
         Work::Clear(clear) => Request::Clear {
             streams: clear.catalog.clone(),
-            destination: open(queue, &task.project, Side::Destination, &clear.destination_config, &mut redactor)?,
+            destination: open(
+                queue,
+                &task.project,
+                Side::Destination,
+                &clear.destination_config,
+                &mut redactor,
+            )?,
             // The state is reset when all of the job is cleared: one that is broken must not be in the way of that.
             state: match stored_state(clear.state.as_deref()) {
                 Err(_) if clear.whole => None,

@@ -26,6 +26,7 @@ mod redact;
 mod retention;
 mod run;
 mod running;
+mod said;
 mod schedules;
 mod upkeep;
 mod wishes;

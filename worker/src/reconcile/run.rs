@@ -33,6 +33,7 @@ use super::{
     places::Place,
     redact::Redactor,
     running::{Entry, StopReason},
+    said::Said,
     writes::{Write, Writer},
 };
 use crate::{
@@ -90,6 +91,7 @@ struct Attempt<'a> {
     writer: Arc<Writer<'a>>,
     redactor: Redactor,
     findings: Findings,
+    said: Said,
     /// The newest state that was seen, and its number.
     state: Option<String>,
     state_sequence: i64,
@@ -110,6 +112,7 @@ impl<'a> Attempt<'a> {
             writer: Arc::new(Writer::new(worker, task, entry)),
             redactor: Redactor::default(),
             findings: Findings::default(),
+            said: Said::default(),
             state: None,
             state_sequence: 0,
             lines: Vec::new(),
@@ -309,6 +312,7 @@ impl<'a> Attempt<'a> {
     fn take_lines(&mut self, lines: Vec<output::LogLine>) {
         for line in lines {
             self.findings.observe(&line);
+            self.said.note(&line.message);
             let message = self.redactor.clean(&line.message).into_owned();
             self.bytes += message.len() + 64;
             self.lines.push(LogLine { level: line.level.as_str().to_owned(), time: line.time, message });
@@ -328,14 +332,14 @@ impl<'a> Attempt<'a> {
         let failed = !matches!(seen, Seen::Exit(Exit::Code(0)));
         if failed && self.findings.last_fatal().is_none() {
             let time = self.worker.queue.now();
-            let lines = tail.iter().map(|text| output::LogLine {
+            let new = tail.iter().filter(|text| !self.said.has(text));
+            let lines = new.map(|text| output::LogLine {
                 level: output::Level::Error,
                 time,
                 message: text.clone(),
                 json: None,
             });
-            let known: Vec<String> = self.lines.iter().map(|line| line.message.clone()).collect();
-            let new: Vec<_> = lines.filter(|line| !known.contains(&line.message)).collect();
+            let new: Vec<_> = lines.collect();
             self.take_lines(new);
         }
     }

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How many lines are read at once.
-const AT_ONCE: usize = 200;
+const AT_ONCE: usize = 500;
 /// How often the log is read while no event comes.
 const NET: Duration = Duration::from_secs(1);
 

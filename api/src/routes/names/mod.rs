@@ -18,7 +18,11 @@ impl Api {
     ///
     /// Of a job, source or destination in this project. A taken name is a 409, in the words that the write would answer. For
     /// forms: a name that is free now may be taken by the time that it is used.
-    #[oai(path = "/api/v1/project/:projectid/check-unique", method = "post", operation_id = "checkUniqueName")]
+    #[oai(
+        path = "/api/v1/project/:projectid/check-unique",
+        method = "post",
+        operation_id = "checkUniqueName"
+    )]
     async fn check(
         &self,
         _auth: Auth,

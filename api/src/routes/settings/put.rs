@@ -56,14 +56,14 @@ pub async fn put(context: &Context, project: &str, user: i64, body: SettingsBody
         on_success: current.on_success,
         allow_private: context.settings.allow_private_webhooks,
     };
-    let webhook = project
-        .put_notification_settings(&input, Some(current.revision), user)
-        .await
-        .map_err(|error| match error {
-            StoreError::Invalid { field, reason } if field == "url" => {
-                Problem::bad_request("webhook_alert_url", reason)
+    let webhook =
+        project.put_notification_settings(&input, Some(current.revision), user).await.map_err(|error| {
+            match error {
+                StoreError::Invalid { field, reason } if field == "url" => {
+                    Problem::bad_request("webhook_alert_url", reason)
+                }
+                error => error.into(),
             }
-            error => error.into(),
         })?;
     let message = if webhook.enabled { "alerts are sent" } else { "alerts are not sent" };
     ok(message, SettingsItem::new(project.project(), webhook))

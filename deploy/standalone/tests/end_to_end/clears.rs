@@ -169,8 +169,12 @@ fn a_discover_for_a_job_keeps_its_selections() {
     let merged = system.client.post("/source/streams", &asked).data()["streams_config"].take();
     let selected = merged["selected_streams"]["rows"].as_array().unwrap().clone();
     assert_eq!(selected.len(), 1, "a new stream is listed, not selected: {merged:#}");
-    assert_eq!((&selected[0]["stream_name"], &selected[0]["normalization"]), (&json!("numbers"), &json!(false)));
+    assert_eq!(
+        (&selected[0]["stream_name"], &selected[0]["normalization"]),
+        (&json!("numbers"), &json!(false))
+    );
     let streams = merged["streams"].as_array().unwrap();
-    let databases: Vec<&Value> = streams.iter().map(|entry| &entry["stream"]["destination_database"]).collect();
+    let databases: Vec<&Value> =
+        streams.iter().map(|entry| &entry["stream"]["destination_database"]).collect();
     assert_eq!(databases, ["files:rows", "numbers:rows"], "a new stream's database has the job's name");
 }

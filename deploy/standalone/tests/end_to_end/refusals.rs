@@ -46,3 +46,15 @@ fn an_api_on_a_database_without_a_schema_says_what_to_run() {
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("olake-api migrate"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_folder_that_is_not_there_is_named_once_by_every_command() {
+    let place = Place::new();
+    let folder = place.data().join("nothing/here");
+    let mut command = program("olake");
+    command.args(["user", "password", "admin", "--data-dir"]).arg(&folder);
+    let ran = run(command);
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.stderr.matches(&folder.display().to_string()).count(), 1, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("No such file").count(), 1, "{}", ran.stderr);
+}

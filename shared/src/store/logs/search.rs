@@ -151,6 +151,8 @@ impl ProjectStore {
                     }
                 }
                 found.reached = row.first_line;
+                // Reading a chunk takes a millisecond: others get their turn.
+                tokio::task::yield_now().await;
                 (chunks, bytes) = (chunks + 1, bytes + row.raw_bytes);
                 if chunks >= SEARCHED_CHUNKS || bytes >= SEARCHED_BYTES {
                     return Ok(found);
@@ -201,6 +203,8 @@ impl ProjectStore {
                     }
                 }
                 from = row.first_line + row.lines;
+                // Reading a chunk takes a millisecond: others get their turn.
+                tokio::task::yield_now().await;
                 found.reached = from.max(cursor);
                 (chunks, bytes) = (chunks + 1, bytes + row.raw_bytes);
                 if chunks >= SEARCHED_CHUNKS || bytes >= SEARCHED_BYTES {

@@ -66,7 +66,12 @@ impl ProjectStore {
         finish(tx, written).await
     }
 
-    async fn write_clear(&self, tx: &DatabaseTransaction, job: i64, user: i64) -> Result<Created, StoreError> {
+    async fn write_clear(
+        &self,
+        tx: &DatabaseTransaction,
+        job: i64,
+        user: i64,
+    ) -> Result<Created, StoreError> {
         #[derive(FromQueryResult)]
         struct Row {
             name: String,
@@ -120,7 +125,10 @@ impl ProjectStore {
         let mut clear = self.clear_row(job, user, &input)?;
         let Some(sync) = active_of(store, tx, job).await? else {
             let id = self.insert_task(tx, clear).await?;
-            return Ok(Cleared { tasks: vec![self.created(id, TaskKind::Clear, Some(job))], cancelled: None });
+            return Ok(Cleared {
+                tasks: vec![self.created(id, TaskKind::Clear, Some(job))],
+                cancelled: None,
+            });
         };
         wait_for(&mut clear, sync.id, AfterCondition::Any, "waits until the sync before it has ended");
         let clear = self.insert_task(tx, clear).await?;
@@ -130,7 +138,12 @@ impl ProjectStore {
             let mut next = new_row(store, &self.project, kind, TaskStatus::Queued, trigger);
             next.job_id = Set(Some(job));
             next.created_by = Set(Some(user));
-            wait_for(&mut next, clear, AfterCondition::Succeeded, "waits until the clear before it has succeeded");
+            wait_for(
+                &mut next,
+                clear,
+                AfterCondition::Succeeded,
+                "waits until the clear before it has succeeded",
+            );
             let next = self.insert_task(tx, next).await?;
             tasks.push(self.created(next, kind, Some(job)));
         }
@@ -152,7 +165,11 @@ impl ProjectStore {
         Ok(row)
     }
 
-    async fn insert_task(&self, tx: &DatabaseTransaction, row: task::ActiveModel) -> Result<TaskId, StoreError> {
+    async fn insert_task(
+        &self,
+        tx: &DatabaseTransaction,
+        row: task::ActiveModel,
+    ) -> Result<TaskId, StoreError> {
         let id = row.id.clone().unwrap();
         task::Entity::insert(row).exec_without_returning(tx).await?;
         write_last_run(&self.store, tx, id).await?;

@@ -4,7 +4,8 @@
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, Statement, Value as Db};
 
 use super::{
-    Ended, Failure, Fence, Queue, apply, clear::ClearInput, input::OneShotResult, kind_of, progress::write_state,
+    Ended, Failure, Fence, Queue, apply, clear::ClearInput, input::OneShotResult, kind_of,
+    progress::write_state,
 };
 use crate::{
     domain::{
