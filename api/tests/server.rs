@@ -73,3 +73,49 @@ async fn the_first_administrator_is_made_once() {
     assert!(user.is_admin);
     assert!(password::verify(&Secret::new("long enough"), &hash).unwrap());
 }
+
+/// What the server says to this text, until it closes the connection or has answered.
+async fn said(address: std::net::SocketAddr, text: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let count = stream.read(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer[..count]).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_this_machine_answers_to_the_names_of_this_machine() {
+    let settings = olake_api::context::Settings { loopback_only: true, ..Default::default() };
+    let app = TestApp::sqlite_with(Setup { settings, ..Setup::default() }).await;
+    let bound = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let (address, shutdown) = (bound.addresses()[0], app.context.shutdown.clone());
+    let serving = tokio::spawn(bound.serve(app.context.clone()));
+
+    for host in ["localhost", "127.0.0.1:8080", "[::1]:8080"] {
+        let answer = said(address, &format!("GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{host}: {answer}");
+    }
+    for path in ["/health", "/login", "/api/v1/project/olake/jobs"] {
+        let answer = said(address, &format!("GET {path} HTTP/1.1\r\nHost: rebound.example:8080\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{path}: {answer}");
+        assert!(answer.contains("Bad request: Host: "), "{path}: {answer}");
+    }
+    shutdown.cancel();
+    serving.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_large_body_is_not_read() {
+    let app = TestApp::sqlite().await;
+    let bound = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let (address, shutdown) = (bound.addresses()[0], app.context.shutdown.clone());
+    let serving = tokio::spawn(bound.serve(app.context.clone()));
+
+    // The body never comes: the answer does not wait for it.
+    let head = "POST /api/v1/project/olake/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                Content-Length: 60000000\r\n\r\n{";
+    let answer = tokio::time::timeout(Duration::from_secs(8), said(address, head)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    shutdown.cancel();
+    serving.await.unwrap().unwrap();
+}

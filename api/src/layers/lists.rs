@@ -22,12 +22,12 @@ use std::{
 use bytes::Bytes;
 use olake_shared::domain::project::ProjectId;
 use poem::{
-    Endpoint, Request, Response,
+    Endpoint, IntoResponse, Request, Response,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
 };
 use poem_openapi::OperationId;
 
-use crate::{auth, context::Context, profile::Profile};
+use crate::{auth, context::Context, problem::Problem, profile::Profile};
 
 /// The collections, and the operations that list them.
 const LISTS: [(&str, &str); 3] =
@@ -134,9 +134,12 @@ where
 {
     let Some(asked) = asked(&request) else { return next.call(request).await };
     // Whoever may not see the list, and whatever goes wrong, is answered where all others are.
-    let (Some(context), Ok(auth)) = (request.data::<Context>().cloned(), auth::authenticate(&request).await)
-    else {
-        return next.call(request).await;
+    let Some(context) = request.data::<Context>().cloned() else { return next.call(request).await };
+    let auth = match auth::authenticate(&request).await {
+        Ok(auth) => auth,
+        // But for a database that is away: it was waited for, and would be again.
+        Err(away @ Problem::Unavailable(..)) => return Ok(away.into_response()),
+        Err(_) => return next.call(request).await,
     };
     let Some(current) = revision(&context, &asked).await else { return next.call(request).await };
     let key = Key {
