@@ -22,4 +22,4 @@ chaos: ## Kill, pause and cut off everything for some minutes, and prove that no
 	@deploy/chaos/run.sh
 
 openapi: ## Write openapi.yaml anew from the code
-	@cargo run --quiet --workspace --bin olake-api -- openapi > openapi.yaml
+	@cargo run --quiet --bin olake-api -- openapi > openapi.yaml

@@ -6,7 +6,11 @@ use chrono::TimeDelta;
 use olake_shared::{
     bell::Bell,
     config::{Config, SignupMode},
-    domain::{project::ProjectId, task::{TaskKind, TaskStatus}, version::ConnectorVersion},
+    domain::{
+        project::ProjectId,
+        task::{TaskKind, TaskStatus},
+        version::ConnectorVersion,
+    },
     events::{Event, Events, What},
     store::{
         ProjectStore, Store, StoreError,

@@ -254,7 +254,9 @@ fn check(schemas: &Schemas, schema: &MetaSchemaRef, path: &str, value: &Value) -
         MetaSchemaRef::Reference(name) => {
             let Some(schema) = schemas.get(name) else { return Ok(()) };
             let id = value.get("id").filter(|id| id.is_number() && PICKED_BY_ID.contains(&name.as_str()));
-            if let (Some(id), Some((_, part))) = (id, schema.properties.iter().find(|(name, _)| *name == "id")) {
+            if let (Some(id), Some((_, part))) =
+                (id, schema.properties.iter().find(|(name, _)| *name == "id"))
+            {
                 return check(schemas, part, &member(path, "id"), id);
             }
             if let (Value::Object(fields), true) = (value, CLOSED.contains(&name.as_str()))

@@ -77,9 +77,13 @@ pub fn exact(text: &str) -> Value {
     for (place, operation) in operations(&mut document) {
         let parts = Parts::of(&place, operation);
         let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { continue };
-        responses.retain(|status, _| !status.starts_with(['4', '5']) || parts.is_outside || can_answer(&parts, status));
+        responses.retain(|status, _| {
+            !status.starts_with(['4', '5']) || parts.is_outside || can_answer(&parts, status)
+        });
         for (status, response) in responses.iter_mut() {
-            let Some((_, name, message)) = ERRORS.iter().find(|(known, ..)| known == status) else { continue };
+            let Some((_, name, message)) = ERRORS.iter().find(|(known, ..)| known == status) else {
+                continue;
+            };
             if parts.is_outside {
                 continue;
             }
@@ -135,7 +139,11 @@ fn can_answer(operation: &Parts, status: &str) -> bool {
         "400" => operation.has_parameters || operation.has_body,
         "401" => operation.needs_account || operation.id == "login",
         // Another site's page changes nothing with the cookie of a browser.
-        "403" => (operation.needs_account && operation.changes) || operation.id.ends_with("User") || is_one_of(GUARDED),
+        "403" => {
+            (operation.needs_account && operation.changes)
+                || operation.id.ends_with("User")
+                || is_one_of(GUARDED)
+        }
         "404" => operation.has_path_parameters,
         "409" => is_one_of(CONFLICTS),
         "412" => operation.has_if_match,
@@ -229,7 +237,8 @@ fn write(text: &mut String, value: &Value, depth: usize) {
 
 /// Writes the value of a member, after its colon.
 fn write_below(text: &mut String, value: &Value, depth: usize) {
-    let is_empty = value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty);
+    let is_empty =
+        value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty);
     match value {
         Value::Object(_) | Value::Array(_) if !is_empty => {
             text.push('\n');
@@ -260,7 +269,10 @@ fn indent(text: &mut String, depth: usize) {
 /// Whether a text of several lines can stand as it is.
 fn is_block(text: &str) -> bool {
     let is_plain = |line: &str| !line.starts_with([' ', '\t']) && !line.contains(|c: char| c.is_control());
-    text.contains('\n') && !text.starts_with('\n') && !text.ends_with("\n\n") && text.split('\n').all(is_plain)
+    text.contains('\n')
+        && !text.starts_with('\n')
+        && !text.ends_with("\n\n")
+        && text.split('\n').all(is_plain)
 }
 
 /// A text of one line: as it is where YAML reads it as a text, else in quotes, which are those of JSON.

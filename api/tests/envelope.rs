@@ -196,6 +196,7 @@ async fn the_documentation_is_served_from_the_program() {
         let page = app.anon.get(path).await.expect(200);
         assert!(page.header("content-type").unwrap().starts_with("text/html"));
         assert!(page.text.contains("SwaggerUIBundle"));
+        assert!(page.text.contains("#/components/responses/NotFound"), "the page shows the exact document");
     }
     assert_eq!(app.anon.get("/openapi.yaml").await.expect(200).text, olake_api::spec_yaml());
     for path in ["/docs", "/openapi.yaml"] {

@@ -58,7 +58,10 @@ async fn answers(app: &TestApp, document: &str) -> Vec<(Reply, &'static str)> {
     };
     vec![
         (send(app, Method::POST, "/login", document).await, "body"),
-        (send(app, Method::POST, "/login", &format!(r#"{{"username":"a","password":{document}}}"#)).await, "body"),
+        (
+            send(app, Method::POST, "/login", &format!(r#"{{"username":"a","password":{document}}}"#)).await,
+            "body",
+        ),
         (post("sources", side("postgres", document)).await, "body"),
         (post("sources", side("postgres", &text)).await, "config"),
         (post("destinations", side("parquet", document)).await, "body"),

@@ -32,7 +32,13 @@ async fn made(app: &TestApp, name: &str) -> i64 {
 async fn tag(app: &TestApp, path: &str) -> String {
     let reply = app.user.get(path).await.expect(200);
     assert_eq!(reply.header("cache-control"), Some("private, no-cache"), "{path}");
-    let vary = reply.headers.get_all("vary").iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>().join(", ");
+    let vary = reply
+        .headers
+        .get_all("vary")
+        .iter()
+        .map(|value| value.to_str().unwrap())
+        .collect::<Vec<_>>()
+        .join(", ");
     for name in ["Authorization", "Cookie", "X-OLake-Profile", "Origin"] {
         assert!(vary.contains(name), "{path}: {vary}");
     }

@@ -131,7 +131,10 @@ impl Stream {
 }
 
 fn messages(sent: &[Sent]) -> Vec<&str> {
-    sent.iter().filter(|sent| sent.name == "line").map(|sent| sent.data["message"].as_str().unwrap()).collect()
+    sent.iter()
+        .filter(|sent| sent.name == "line")
+        .map(|sent| sent.data["message"].as_str().unwrap())
+        .collect()
 }
 
 /// The files of a tar archive.

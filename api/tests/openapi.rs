@@ -185,7 +185,8 @@ fn each_operation_has_the_errors_that_it_can_answer_and_no_other() {
 fn null_may_stand_where_a_field_may_be_left_out_and_data_is_always_there() {
     let document = document();
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
-        let required = |field: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|it| it == field));
+        let required =
+            |field: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|it| it == field));
         for (field, property) in schema["properties"].as_object().into_iter().flatten() {
             assert!(required(field) || property["nullable"] == true, "{name}.{field}");
         }

@@ -96,7 +96,8 @@ async fn a_server_of_this_machine_answers_to_the_names_of_this_machine() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{host}: {answer}");
     }
     for path in ["/health", "/login", "/api/v1/project/olake/jobs"] {
-        let answer = said(address, &format!("GET {path} HTTP/1.1\r\nHost: rebound.example:8080\r\n\r\n")).await;
+        let answer =
+            said(address, &format!("GET {path} HTTP/1.1\r\nHost: rebound.example:8080\r\n\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{path}: {answer}");
         assert!(answer.contains("Bad request: Host: "), "{path}: {answer}");
     }

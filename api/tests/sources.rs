@@ -103,7 +103,7 @@ on_both_databases! {
         assert_eq!(put("\"1\"").await.status, 200);
         assert_eq!(put("\"1\"").await.status, 412);
         assert_eq!(put("*").await.status, 200);
-        assert_eq!(put("\"x\"").await.status, 400);
+        assert_eq!(put("\"x\"").await.status, 412);
         assert_eq!(app.user.get(&one).await.data()["config"], json!({"at": "*"}));
     }
 }
@@ -154,7 +154,9 @@ on_both_databases! {
 on_both_databases! {
     async fn a_name_is_taken_once_and_free_again_when_deleted(app: TestApp) {
         let first = app.user.post(SOURCES, source("shop", json!({}))).await;
-        let second = app.user.post(SOURCES, source(" shop ", json!({}))).await;
+        let spaced = app.user.post(SOURCES, source(" shop ", json!({}))).await;
+        assert_eq!((spaced.status, &spaced.data()["name"]), (200, &json!(" shop ")), "blanks are part of a name");
+        let second = app.user.post(SOURCES, source("shop", json!({}))).await;
         assert_eq!((second.status, second.error().as_str()), (409, "source name 'shop' is not unique"));
         let other = app.user.post(SOURCES, source("other", json!({}))).await;
         let renamed = app.user.put(&format!("{SOURCES}/{}", other.data()["id"]), source("shop", json!({}))).await;
@@ -317,6 +319,11 @@ on_both_databases! {
         .await;
         let got = app.user.json(Method::GET, STREAMS, tested(json!({"host": "db"}))).await;
         assert_eq!((got.status, &got.data()["streams_config"]["streams"][0]["n"].to_string()), (200, &"12345678901234567890".to_owned()));
+        let by_query = format!("{STREAMS}?type=postgres&version=v0.9.4");
+        let got = app.user.json(Method::GET, &by_query, json!({"config": {"host": "db"}})).await;
+        assert_eq!(got.status, 200, "{}", got.text);
+        let error = app.user.json(Method::GET, STREAMS, json!({"config": {"host": "db"}})).await.expect(400).error();
+        assert_eq!(error, "Bad request: type: it is missing");
         let mut body = tested(json!({"host": "db"}));
         body["max_discover_threads"] = json!(7);
         assert_eq!(app.user.post(STREAMS, body).await.data()["streams_config"]["threads"], 7);

@@ -32,6 +32,7 @@ def arguments():
     parser.add_argument("--seconds", type=float, default=0, help="how long at least, however much has happened")
     parser.add_argument("--seed", type=int, help="the order of the faults; a new one each time if it is not given")
     parser.add_argument("--jobs", type=int, default=SYNCS, help=f"jobs ({SYNCS})")
+    parser.add_argument("--sync-seconds", type=float, default=4, help="how long each sync takes (4)")
     parser.add_argument("--only", action="append", choices=KINDS, help="only this kind of fault; may be given again")
     parser.add_argument("--break-fence", action="store_true",
                         help="lets connectors start without their guard (debug builds): must be red")
@@ -77,7 +78,7 @@ def run(wanted, seed, folder, servers):
     try:
         system.start()
         load = Load(folder, system.client, random.Random(seed + 1))
-        load.create(wanted.jobs)
+        load.create(wanted.jobs, wanted.sync_seconds)
         say(f"chaos: {wanted.jobs} jobs were made")
         begin = time.monotonic()
         asking = threading.Thread(target=load.run)

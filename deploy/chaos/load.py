@@ -9,7 +9,7 @@ from system import ACTIVE, PROJECT, Refused
 from witness import Story
 
 FIRST_ROWS, MORE_ROWS, BATCH = 120, 60, 20
-TAKE_SECONDS, LINES, LINES_PER_SECOND = 4, 60, 15
+LINES_PER_SECOND = 15
 ENDS = ("succeeded", "failed", "cancelled", "skipped")
 
 
@@ -115,8 +115,10 @@ class Load:
             stream["stream"]["sync_mode"] = "incremental"
             stream["stream"]["cursor_field"] = "id"
 
-    def create(self, number):
-        faults = {"take_seconds": TAKE_SECONDS, "log_lines": LINES, "log_lines_per_second": LINES_PER_SECOND}
+    def create(self, number, seconds):
+        """Jobs whose syncs take so many seconds."""
+        lines = round(seconds * LINES_PER_SECOND)
+        faults = {"take_seconds": seconds, "log_lines": lines, "log_lines_per_second": LINES_PER_SECOND}
         for at in range(number):
             # Some of them leave half a state in the file for a moment, each time.
             self.jobs.append(Job(self, at + 1, dict(faults, half_state=at % 10 == 0)))

@@ -130,7 +130,11 @@ async fn changes_of_many_jobs_at_once_are_all_counted(db: TestDatabase) {
         store.connection().get_database_backend(),
         "SELECT shard FROM list_revisions WHERE project_id = '123' AND shard < 16",
     );
-    assert_eq!(store.connection().query_all_raw(rows).await.unwrap().len(), 16, "the jobs share sixteen counters");
+    assert_eq!(
+        store.connection().query_all_raw(rows).await.unwrap().len(),
+        16,
+        "the jobs share sixteen counters"
+    );
 }
 
 async fn the_brief_list_is_the_list_without_documents(db: TestDatabase) {

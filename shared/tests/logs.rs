@@ -68,8 +68,11 @@ impl Stage {
         let mut cursor = (direction == Direction::Newer).then_some(0);
         loop {
             let task = self.claimed.fence.task;
-            let page =
-                self.project.log_matches(Some(self.job), task, cursor, limit, direction, filter).await.unwrap();
+            let page = self
+                .project
+                .log_matches(Some(self.job), task, cursor, limit, direction, filter)
+                .await
+                .unwrap();
             pages += 1;
             let lines = page.lines.into_iter().map(|line| line.message).collect::<Vec<_>>();
             let more = match direction {
@@ -97,7 +100,9 @@ fn line(level: &str, message: &str) -> LogLine {
 
 fn lines(count: usize) -> Vec<LogLine> {
     const LEVELS: [&str; 5] = ["debug", "info", "warn", "error", "fatal"];
-    (0..count).map(|n| line(LEVELS[n % 5], &format!("Line {n} of {}", if n % 7 == 0 { "TABLE" } else { "none" }))).collect()
+    (0..count)
+        .map(|n| line(LEVELS[n % 5], &format!("Line {n} of {}", if n % 7 == 0 { "TABLE" } else { "none" })))
+        .collect()
 }
 
 async fn a_search_finds_every_match_both_ways(db: TestDatabase) {
@@ -133,7 +138,8 @@ async fn a_search_without_a_match_ends_its_page_and_leads_on(db: TestDatabase) {
     }
     let filter = LogFilter::new(Level::Debug, Some("needle"));
     let task = stage.claimed.fence.task;
-    let page = stage.project.log_matches(Some(stage.job), task, None, 10, Direction::Older, &filter).await.unwrap();
+    let page =
+        stage.project.log_matches(Some(stage.job), task, None, 10, Direction::Older, &filter).await.unwrap();
     assert!(page.lines.is_empty() && page.has_more_older && page.older_cursor == 6, "{page:?}");
     assert_eq!(stage.all(Direction::Older, 10, &filter).await, (vec!["needle".to_owned()], 2));
     assert_eq!(stage.all(Direction::Newer, 10, &filter).await, (vec!["needle".to_owned()], 2));
@@ -145,16 +151,28 @@ async fn a_cursor_beyond_the_end_is_the_end(db: TestDatabase) {
     let task = stage.claimed.fence.task;
     let filter = LogFilter::new(Level::Warn, None);
     let beyond = Some(i64::MAX);
-    let page = stage.project.log_matches(Some(stage.job), task, beyond, 10, Direction::Newer, &filter).await.unwrap();
-    assert_eq!((page.lines.len(), page.newer_cursor, page.has_more_newer, page.has_more_older), (0, 10, false, true));
-    let page = stage.project.log_matches(Some(stage.job), task, beyond, 10, Direction::Older, &filter).await.unwrap();
+    let page = stage
+        .project
+        .log_matches(Some(stage.job), task, beyond, 10, Direction::Newer, &filter)
+        .await
+        .unwrap();
+    assert_eq!(
+        (page.lines.len(), page.newer_cursor, page.has_more_newer, page.has_more_older),
+        (0, 10, false, true)
+    );
+    let page = stage
+        .project
+        .log_matches(Some(stage.job), task, beyond, 10, Direction::Older, &filter)
+        .await
+        .unwrap();
     assert_eq!((page.lines.len(), page.has_more_older), (6, false));
 }
 
 async fn a_log_is_followed_to_the_end_of_its_task(db: TestDatabase) {
     let stage = Stage::new(db).await;
     let task = stage.claimed.fence.task;
-    let follow = async |cursor, limit| stage.project.follow_log(stage.job, task, cursor, limit).await.unwrap();
+    let follow =
+        async |cursor, limit| stage.project.follow_log(stage.job, task, cursor, limit).await.unwrap();
     let nothing = follow(0, 10).await;
     assert!(nothing.lines.is_empty() && nothing.cursor == 0 && nothing.ended.is_none());
     stage.write(&lines(10)).await;
@@ -165,7 +183,11 @@ async fn a_log_is_followed_to_the_end_of_its_task(db: TestDatabase) {
     assert_eq!((more.lines[0].1.message.as_str(), more.cursor, more.ended), ("Line 4 of none", 8, None));
     let last = follow(8, 4).await;
     assert_eq!((last.lines.len(), last.cursor, last.ended), (2, 10, Some(TaskStatus::Succeeded)));
-    assert_eq!(follow(-1, 4).await.ended, Some(TaskStatus::Succeeded), "from the end there is nothing to come");
+    assert_eq!(
+        follow(-1, 4).await.ended,
+        Some(TaskStatus::Succeeded),
+        "from the end there is nothing to come"
+    );
     assert_eq!(follow(99, 4).await.cursor, 10);
 }
 
@@ -185,8 +207,11 @@ async fn an_archive_is_the_log_as_it_stood(db: TestDatabase) {
         after = part.after;
     }
     assert_eq!(i64::try_from(text.len()).unwrap(), archive.bytes);
-    let read: Vec<LogLine> =
-        text.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect();
+    let read: Vec<LogLine> = text
+        .split(|b| *b == b'\n')
+        .filter(|l| !l.is_empty())
+        .map(|l| serde_json::from_slice(l).unwrap())
+        .collect();
     assert_eq!(read, lines(30));
 }
 
@@ -198,7 +223,11 @@ async fn a_page_of_long_lines_is_short_and_leads_on(db: TestDatabase) {
     let number = |line: &LogLine| line.message.split(' ').next().unwrap().parse::<i64>().unwrap();
     let (mut seen, mut cursor) = (Vec::new(), Some(0));
     loop {
-        let page = stage.project.log_page(Some(stage.job), task, cursor, 5_000, Direction::Newer, true).await.unwrap();
+        let page = stage
+            .project
+            .log_page(Some(stage.job), task, cursor, 5_000, Direction::Newer, true)
+            .await
+            .unwrap();
         assert!((1..=9).contains(&page.lines.len()), "{}", page.lines.len());
         seen.extend(page.lines.iter().map(number));
         cursor = Some(page.newer_cursor);
@@ -207,7 +236,8 @@ async fn a_page_of_long_lines_is_short_and_leads_on(db: TestDatabase) {
         }
     }
     assert_eq!(seen, (0..20).collect::<Vec<_>>());
-    let tail = stage.project.log_page(Some(stage.job), task, None, 5_000, Direction::Older, false).await.unwrap();
+    let tail =
+        stage.project.log_page(Some(stage.job), task, None, 5_000, Direction::Older, false).await.unwrap();
     assert!(tail.has_more_older && tail.older_cursor == 20 - i64::try_from(tail.lines.len()).unwrap());
     let followed = stage.project.follow_log(stage.job, task, 3, 100).await.unwrap();
     assert_eq!((followed.lines.len(), followed.cursor), (1, 4));

@@ -127,7 +127,7 @@ async fn worker(store: &Store) -> Uuid {
         host: "here".into(),
         launcher: "process".into(),
         place: None,
-            runs: runs(),
+        runs: runs(),
         places_sync: 1,
         places_interactive: 1,
     };
@@ -141,7 +141,9 @@ async fn claimed(db: &TestDatabase, name: &str) -> (ProjectStore, i64, i64, Box<
     let job = project.create_job(&job(name), user).await.unwrap();
     let task = project.create_sync(job.id, user).await.unwrap().task;
     let worker = worker(&db.store).await;
-    let Some(Claim::Taken(claimed)) = db.store.queue().claim(task, worker, "here", Limits::default()).await.unwrap() else {
+    let Some(Claim::Taken(claimed)) =
+        db.store.queue().claim(task, worker, "here", Limits::default()).await.unwrap()
+    else {
         panic!("not claimed")
     };
     (project, job.id, user, claimed)
@@ -235,7 +237,9 @@ async fn a_spec_that_arrives_later_seals_what_it_names(db: TestDatabase) {
     let worker = worker(&db.store).await;
     let ask = OneShot::Spec { destination_type: None };
     let task = project.create_one_shot("files", "v0.9.4", &ask, user).await.unwrap().task;
-    let Some(Claim::Taken(claimed)) = db.store.queue().claim(task, worker, "here", Limits::default()).await.unwrap() else {
+    let Some(Claim::Taken(claimed)) =
+        db.store.queue().claim(task, worker, "here", Limits::default()).await.unwrap()
+    else {
         panic!()
     };
     let spec = json!({"jsonschema": {"properties": {"pin": {"type": "string", "format": "password"}}}, "uischema": "{}"});
@@ -445,11 +449,16 @@ async fn a_worker_gets_only_what_it_runs(db: TestDatabase) {
     assert_eq!(queue.live_runs().await.unwrap().unwrap(), runs());
     assert_eq!(queue.due(PlaceClass::Interactive, &runs(), Limits::default(), 10).await.unwrap(), [mine]);
     assert!(queue.due(PlaceClass::Sync, &runs(), Limits::default(), 10).await.unwrap().is_empty());
-    assert!(queue.due(PlaceClass::Interactive, &Runs::default(), Limits::default(), 10).await.unwrap().is_empty());
+    assert!(
+        queue.due(PlaceClass::Interactive, &Runs::default(), Limits::default(), 10).await.unwrap().is_empty()
+    );
     assert!(queue.note_unrunnable(&runs(), Duration::ZERO).await.unwrap().is_empty(), "noted just now");
     let reason = project.task(other).await.unwrap().hold_reason.unwrap();
     assert!(reason.contains("mysql v0.9.4"), "{reason}");
-    assert!(queue.note_unrunnable(&runs(), Duration::from_secs(60)).await.unwrap().is_empty(), "not long enough");
+    assert!(
+        queue.note_unrunnable(&runs(), Duration::from_secs(60)).await.unwrap().is_empty(),
+        "not long enough"
+    );
     let left = queue.note_unrunnable(&runs(), Duration::ZERO).await.unwrap();
     assert_eq!(left, [(other, "mysql".to_owned(), "v0.9.4".to_owned())]);
     // A worker that can run it came: its wait begins anew when that one leaves.
@@ -491,7 +500,9 @@ async fn the_state_of_a_run_is_fenced_and_kept_to_the_byte(db: TestDatabase) {
     assert_eq!(project.job(job).await.unwrap().last_run.unwrap().state, "succeeded");
 
     let next = project.create_sync(job, user).await.unwrap().task;
-    let Some(Claim::Taken(next)) = queue.claim(next, worker(&db.store).await, "here", Limits::default()).await.unwrap() else {
+    let Some(Claim::Taken(next)) =
+        queue.claim(next, worker(&db.store).await, "here", Limits::default()).await.unwrap()
+    else {
         panic!()
     };
     let Work::Sync(work) = next.work else { panic!() };
@@ -507,7 +518,11 @@ async fn an_interrupted_task_comes_back_with_its_state(db: TestDatabase) {
     };
     let ended = queue.end(claimed.fence, &end).await.unwrap();
     assert_eq!(ended.status, TaskStatus::Queued);
-    assert_eq!(queue.due(PlaceClass::Sync, &runs(), Limits::default(), 1).await.unwrap(), [claimed.fence.task], "due at once");
+    assert_eq!(
+        queue.due(PlaceClass::Sync, &runs(), Limits::default(), 1).await.unwrap(),
+        [claimed.fence.task],
+        "due at once"
+    );
     let Some(Claim::Taken(again)) =
         queue.claim(claimed.fence.task, worker(&db.store).await, "here", Limits::default()).await.unwrap()
     else {
@@ -538,7 +553,8 @@ async fn cancel_wishes_hold_without_a_worker(db: TestDatabase) {
     assert!(matches!(project.cancel_task(task).await, Err(StoreError::NothingToCancel(_))));
 
     let task = project.create_sync(job.id, user).await.unwrap().task;
-    let Some(Claim::Taken(claimed)) = db.store.queue().claim(task, Uuid::now_v7(), "here", Limits::default()).await.unwrap()
+    let Some(Claim::Taken(claimed)) =
+        db.store.queue().claim(task, Uuid::now_v7(), "here", Limits::default()).await.unwrap()
     else {
         panic!()
     };
@@ -568,7 +584,9 @@ async fn a_dead_workers_task_is_taken_back_once(db: TestDatabase) {
     let shown = project.task(claimed.fence.task).await.unwrap();
     assert_eq!((shown.status, shown.log_lines), (TaskStatus::Queued, 3));
     let worker = worker(&db.store).await;
-    let Some(Claim::Taken(again)) = queue.claim(claimed.fence.task, worker, "here", Limits::default()).await.unwrap() else {
+    let Some(Claim::Taken(again)) =
+        queue.claim(claimed.fence.task, worker, "here", Limits::default()).await.unwrap()
+    else {
         panic!()
     };
     let Work::Sync(work) = again.work else { panic!() };
@@ -584,12 +602,20 @@ async fn failures_are_retried_as_often_as_the_job_says(db: TestDatabase) {
     assert_eq!(queue.end(claimed.fence, &end).await.unwrap().status, TaskStatus::Queued);
     let shown = project.task(claimed.fence.task).await.unwrap();
     assert!(shown.not_before.is_some() && shown.hold_reason.is_some());
-    assert!(queue.due(PlaceClass::Sync, &runs(), Limits::default(), 1).await.unwrap().is_empty(), "not before its time");
+    assert!(
+        queue.due(PlaceClass::Sync, &runs(), Limits::default(), 1).await.unwrap().is_empty(),
+        "not before its time"
+    );
     // A person who does not want to wait starts it at once.
     let created = project.create_sync(shown.job.unwrap(), user).await.unwrap();
     assert_eq!(created.task, claimed.fence.task);
-    assert_eq!(queue.due(PlaceClass::Sync, &runs(), Limits::default(), 1).await.unwrap(), [claimed.fence.task]);
-    let Some(Claim::Taken(again)) = queue.claim(created.task, Uuid::now_v7(), "here", Limits::default()).await.unwrap() else {
+    assert_eq!(
+        queue.due(PlaceClass::Sync, &runs(), Limits::default(), 1).await.unwrap(),
+        [claimed.fence.task]
+    );
+    let Some(Claim::Taken(again)) =
+        queue.claim(created.task, Uuid::now_v7(), "here", Limits::default()).await.unwrap()
+    else {
         panic!()
     };
     let end = Final { retries: Retries { connector: 1, infrastructure: 0 }, ..Final::bare(failed()) };
@@ -623,7 +649,8 @@ async fn projects_take_turns_and_limits_hold_tasks_back(db: TestDatabase) {
     let mut held = 0;
     for id in &first {
         let task = project.task(*id).await.unwrap();
-        held += usize::from(task.hold_reason.is_some_and(|reason| reason.contains("as many syncs as it may")));
+        held +=
+            usize::from(task.hold_reason.is_some_and(|reason| reason.contains("as many syncs as it may")));
     }
     assert_eq!(held, 2);
     queue.explain_limits(Limits::default()).await.unwrap();
@@ -671,7 +698,9 @@ async fn a_task_that_loses_its_workers_over_and_over_fails(db: TestDatabase) {
             return;
         }
         let worker = worker(&db.store).await;
-        let Some(Claim::Taken(again)) = queue.claim(fence.task, worker, "here", Limits::default()).await.unwrap() else {
+        let Some(Claim::Taken(again)) =
+            queue.claim(fence.task, worker, "here", Limits::default()).await.unwrap()
+        else {
             panic!()
         };
         fence = again.fence;
@@ -687,7 +716,9 @@ async fn one_shots_lose_their_input_and_keep_their_result_for_a_day(db: TestData
     let (project, user) = (project(&store).await, user(&store).await);
     let ask = OneShot::Check { side: Side::Source, config: json!({"n": 12_345_678_901_234_567_u64}) };
     let task = project.create_one_shot("files", "v0.9.4", &ask, user).await.unwrap().task;
-    let Some(Claim::Taken(claimed)) = store.queue().claim(task, Uuid::now_v7(), "here", Limits::default()).await.unwrap() else {
+    let Some(Claim::Taken(claimed)) =
+        store.queue().claim(task, Uuid::now_v7(), "here", Limits::default()).await.unwrap()
+    else {
         panic!()
     };
     let Work::OneShot(OneShot::Check { config, .. }) = &claimed.work else { panic!() };

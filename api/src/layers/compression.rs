@@ -22,9 +22,9 @@ where
     }
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     match accepted {
-        Some(algorithm) => Ok(Compress::new(response, algorithm)
-            .with_quality(CompressionLevel::Fastest)
-            .into_response()),
+        Some(algorithm) => {
+            Ok(Compress::new(response, algorithm).with_quality(CompressionLevel::Fastest).into_response())
+        }
         None => Ok(response),
     }
 }
@@ -51,9 +51,8 @@ fn accepted(headers: &HeaderMap) -> Option<CompressionAlgo> {
             CompressionAlgo::BR => 1,
             CompressionAlgo::DEFLATE => 0,
         };
-        let better = best.is_none_or(|(most, found)| {
-            weight > most || (weight >= most && rank(algorithm) > rank(found))
-        });
+        let better = best
+            .is_none_or(|(most, found)| weight > most || (weight >= most && rank(algorithm) > rank(found)));
         if weight > 0.0 && better {
             best = Some((weight, algorithm));
         }
@@ -97,10 +96,14 @@ mod tests {
 
     #[test]
     fn what_gains_nothing_stays_as_it_is() {
-        let json = |length: usize| Response::builder().content_type("application/json").body(vec![b' '; length]);
+        let json =
+            |length: usize| Response::builder().content_type("application/json").body(vec![b' '; length]);
         assert!(gains(&json(5_000)));
         for media_type in ["text/event-stream", "application/gzip", "image/png"] {
-            assert!(!gains(&Response::builder().content_type(media_type).body(vec![0; 5_000])), "{media_type}");
+            assert!(
+                !gains(&Response::builder().content_type(media_type).body(vec![0; 5_000])),
+                "{media_type}"
+            );
         }
         assert!(!gains(&Response::builder().status(StatusCode::NOT_MODIFIED).finish()));
     }

@@ -11,8 +11,7 @@ use poem::{
 use crate::context::Settings;
 
 const METHODS: &str = "GET, POST, PUT, DELETE, OPTIONS";
-const REQUEST_HEADERS: &str =
-    "Origin, Content-Type, Accept, Authorization, X-OLake-Profile, Prefer, If-Match, If-None-Match, Last-Event-ID, Range";
+const REQUEST_HEADERS: &str = "Origin, Content-Type, Accept, Authorization, X-OLake-Profile, Prefer, If-Match, If-None-Match, Last-Event-ID, Range";
 const EXPOSED_HEADERS: &str = "Content-Disposition, ETag, Retry-After, X-Request-Id, Link, Location";
 /// Seconds for which a browser may remember a preflight.
 const MAX_AGE: &str = "600";

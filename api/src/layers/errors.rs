@@ -84,10 +84,18 @@ fn problem_of(error: &poem::Error, operation: Option<OperationId>, path: &str) -
         return Problem::not_found(path);
     }
     if let Some(error) = error.downcast_ref::<ParsePathError>() {
-        return refused(operation.and_then(|operation| path_parameter(operation, error.name)), "path", &error.reason);
+        return refused(
+            operation.and_then(|operation| path_parameter(operation, error.name)),
+            "path",
+            &error.reason,
+        );
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
-        return refused(operation.and_then(|operation| parameter(operation, error.name)), error.name, &error.reason);
+        return refused(
+            operation.and_then(|operation| parameter(operation, error.name)),
+            error.name,
+            &error.reason,
+        );
     }
     if let Some(error) = error.downcast_ref::<ParseRequestPayloadError>() {
         return Problem::bad_request("body", reason(&error.reason));

@@ -43,7 +43,9 @@ fn is_name_of_ours(settings: &Settings, name: &str) -> bool {
 }
 
 fn is_host_of(origin: &str, name: &str) -> bool {
-    origin.parse::<Uri>().is_ok_and(|origin| origin.host().is_some_and(|host| host.eq_ignore_ascii_case(name)))
+    origin
+        .parse::<Uri>()
+        .is_ok_and(|origin| origin.host().is_some_and(|host| host.eq_ignore_ascii_case(name)))
 }
 
 fn without_port(host: &str) -> &str {

@@ -153,7 +153,11 @@ where
     }
     if !asked.is_whole {
         let response = next.call(request).await?;
-        return Ok(if response.is_success() { tagged(response, &key.tag(current), asked.operation) } else { response });
+        return Ok(if response.is_success() {
+            tagged(response, &key.tag(current), asked.operation)
+        } else {
+            response
+        });
     }
     if let Some(answer) = lists.get(&key, current) {
         return Ok(sent(answer, asked.operation));

@@ -105,7 +105,8 @@ impl Faults {
 
     /// Takes memory, and keeps it for life.
     fn eat_memory(&self) -> Result<()> {
-        let bytes = usize::try_from(self.eat_memory_mb)?.checked_mul(1 << 20).context("eat_memory_mb is too big")?;
+        let bytes =
+            usize::try_from(self.eat_memory_mb)?.checked_mul(1 << 20).context("eat_memory_mb is too big")?;
         let mut eaten: Vec<u8> = Vec::new();
         eaten.try_reserve_exact(bytes).context("cannot allocate memory")?;
         // Written to, or the system gives no page.

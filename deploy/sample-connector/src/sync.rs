@@ -111,7 +111,8 @@ fn read_all(
         let report = scope.spawn(|| progress.report(&stats_file, &|| all_ended.load(Ordering::SeqCst)));
         let failed = || report.is_finished();
         let lines = scope.spawn(|| {
-            source.faults.write_lines(stop, &|| streams_ended.load(Ordering::SeqCst), &|number| match witness {
+            source.faults.write_lines(stop, &|| streams_ended.load(Ordering::SeqCst), &|number| match witness
+            {
                 Some(witness) => witness.say_line(output),
                 None => {
                     output.info(&format!("line {number}"));

@@ -130,8 +130,12 @@ impl Witness {
 impl Book {
     /// Reads on where earlier runs have ended. Half a line cannot be there: each is one write.
     fn open(path: PathBuf) -> Result<Self> {
-        let mut file =
-            OpenOptions::new().create(true).append(true).read(true).open(&path).with_context(|| failed(&path))?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .read(true)
+            .open(&path)
+            .with_context(|| failed(&path))?;
         let mut text = String::new();
         std::io::Read::read_to_string(&mut file, &mut text).with_context(|| failed(&path))?;
         let mut book = Self { file, path, lines: 0, run: 0, batches: 0, said: 0 };
@@ -177,7 +181,8 @@ mod tests {
 
     #[test]
     fn a_place_needs_a_folder_and_a_name() {
-        for value in [json!({}), json!({"folder": "/tmp"}), json!({"folder": "/tmp", "key": "a/b"}), json!(1)] {
+        for value in [json!({}), json!({"folder": "/tmp"}), json!({"folder": "/tmp", "key": "a/b"}), json!(1)]
+        {
             assert!(Place::from_config(Some(&value)).is_err(), "{value}");
         }
         assert!(Place::from_config(None).unwrap().is_none());

@@ -228,11 +228,8 @@ fn a_witness_tells_of_all_runs_and_numbers_their_lines() {
     assert_eq!(place.sync().code(), Some(1));
     place.faults(json!({"witness": witness, "log_lines": 5}));
     let ran = place.sync().succeeded();
-    let entries: Vec<serde_json::Value> = place
-        .read("witness/job-7.witness")
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let entries: Vec<serde_json::Value> =
+        place.read("witness/job-7.witness").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |event: &str| entries.iter().filter(|entry| entry["event"] == event).collect::<Vec<_>>();
     assert!(entries.iter().zip(1..).all(|(entry, number)| entry["n"] == number), "{entries:#?}");
     let batches: Vec<_> =

@@ -31,7 +31,8 @@ fn what_a_version_does_not_know_ends_with_1_and_not_a_byte() {
         ("frob", "never"),
         ("", "never"),
     ];
-    let versions = ["v0.1.0", "v0.2.0", "v0.2.1", "v0.3.0", "v0.3.17", "v0.3.18", "v0.7.3", "v0.8.2", "v0.9.4"];
+    let versions =
+        ["v0.1.0", "v0.2.0", "v0.2.1", "v0.3.0", "v0.3.17", "v0.3.18", "v0.7.3", "v0.8.2", "v0.9.4"];
     let number =
         |version: &str| -> Vec<u32> { version[1..].split('.').map(|part| part.parse().unwrap()).collect() };
     for version in versions {

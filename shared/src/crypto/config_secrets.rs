@@ -77,7 +77,8 @@ impl KeyRing {
     ) -> Result<Value, SecretError> {
         walk(config, &mut Vec::new(), Names::default(), &mut |leaf, place, names| {
             let pointer = pointer(place);
-            let token = |extent, plain: &str| Value::String(self.seal_token(&scope.aad(extent, &pointer), plain));
+            let token =
+                |extent, plain: &str| Value::String(self.seal_token(&scope.aad(extent, &pointer), plain));
             let (text, was_token) = match leaf {
                 Leaf::Number(number) if names.of_numbers || rules.marks(place) => {
                     return Ok(token(Extent::Number, &number.to_string()));

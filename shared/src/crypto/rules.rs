@@ -218,7 +218,8 @@ pub(super) fn is_secret_number_name(name: &str) -> bool {
     let words = words(name);
     let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
     let one = last.strip_suffix('s').unwrap_or(last);
-    (last == "pass" || SECRETS.iter().any(|secret| one.ends_with(secret))) && !COUNTS.contains(&first.as_str())
+    (last == "pass" || SECRETS.iter().any(|secret| one.ends_with(secret)))
+        && !COUNTS.contains(&first.as_str())
 }
 
 /// The words of a name, in lower case: `awsSecretKey` and `AWS_SECRET_KEY` have three.
@@ -335,7 +336,17 @@ mod tests {
 
     #[test]
     fn numbers_are_secret_under_the_name_of_the_secret_itself() {
-        for name in ["password", "passphrase", "dbPassword", "secret", "token", "api_key", "db_pass", "clientsecret", "pwd"] {
+        for name in [
+            "password",
+            "passphrase",
+            "dbPassword",
+            "secret",
+            "token",
+            "api_key",
+            "db_pass",
+            "clientsecret",
+            "pwd",
+        ] {
             assert!(is_secret_number_name(name), "{name}");
         }
         for name in [

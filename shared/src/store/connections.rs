@@ -249,7 +249,8 @@ impl Store {
             .query_one_raw(Statement::from_sql_and_values(self.backend(), sql, values))
             .await
             .map_err(|e| name_taken(e, side.name(), &input.name))?;
-        let id = row.ok_or_else(|| StoreError::Corrupt("an insert returned no id".into()))?.try_get("", "id")?;
+        let id =
+            row.ok_or_else(|| StoreError::Corrupt("an insert returned no id".into()))?.try_get("", "id")?;
         self.write_slot(db, side, id, &input.config).await?;
         Ok(id)
     }
@@ -398,11 +399,7 @@ impl ProjectStore {
     }
 
     /// The jobs that use sources or destinations, by the id of that side.
-    async fn jobs_of(
-        &self,
-        side: Side,
-        of: &JobsOf,
-    ) -> Result<HashMap<i64, Vec<ConnectionJob>>, StoreError> {
+    async fn jobs_of(&self, side: Side, of: &JobsOf) -> Result<HashMap<i64, Vec<ConnectionJob>>, StoreError> {
         #[derive(FromQueryResult)]
         struct Row {
             side_id: i64,
@@ -484,8 +481,7 @@ impl ProjectStore {
         user: i64,
     ) -> Result<Connection, StoreError> {
         let tx = self.store.begin().await?;
-        let condition =
-            format!("c.id = $2 {}", self.store.for_update_of("c"));
+        let condition = format!("c.id = $2 {}", self.store.for_update_of("c"));
         let current = self
             .store
             .connection_by(&tx, &self.project, side, &condition, id.into())
@@ -546,8 +542,7 @@ impl ProjectStore {
         user: i64,
     ) -> Result<String, StoreError> {
         let tx = self.store.begin().await?;
-        let condition =
-            format!("c.id = $2 {}", self.store.for_update_of("c"));
+        let condition = format!("c.id = $2 {}", self.store.for_update_of("c"));
         let current = self
             .store
             .connection_by(&tx, &self.project, side, &condition, id.into())

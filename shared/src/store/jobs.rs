@@ -6,18 +6,21 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
-    ProjectStore, StoreError, finish,
+    ProjectStore, StoreError,
     connections::{
         Connection, ConnectionInput, ConnectionRow, Page, Side, check_revision, missing, name_taken,
     },
-    lists,
+    finish, lists,
     tasks::{
         Ended, cancel,
         clear::{Cleared, can_clear, open_clear},
     },
     time,
 };
-use crate::domain::{frequency::{Frequency, FrequencyError}, settings::AdvancedSettings};
+use crate::domain::{
+    frequency::{Frequency, FrequencyError},
+    settings::AdvancedSettings,
+};
 
 /// A job as it is shown.
 #[derive(Clone, Debug)]
@@ -345,8 +348,8 @@ impl ProjectStore {
             same_version(&source, &destination)?;
         }
         let activate = input.activate.unwrap_or(current.activate);
-        let same_slots = input.frequency == current.frequency
-            && settings.time_zone == current.advanced_settings.time_zone;
+        let same_slots =
+            input.frequency == current.frequency && settings.time_zone == current.advanced_settings.time_zone;
         let now = self.store.clock.now();
         let next = match (same_slots, activate) {
             (true, _) if activate == current.activate => current.next_run_at,

@@ -69,7 +69,8 @@ struct Row {
 
 impl Row {
     fn brief(self) -> Result<JobBrief, StoreError> {
-        let last_run = match (self.last_task_id, self.last_run_time, self.last_run_state, self.last_run_type) {
+        let last_run = match (self.last_task_id, self.last_run_time, self.last_run_state, self.last_run_type)
+        {
             (Some(task), Some(at), Some(state), Some(kind)) => {
                 Some(LastRun { task, time: time::utc(at), state, kind })
             }

@@ -64,7 +64,8 @@ async fn take_forgotten(worker: &Worker, suspects: &mut Vec<Fence>) -> Result<()
     let owned = worker.queue.owned_by(worker.id).await?;
     // Read after the rows: whatever was claimed by then is in it, or has ended.
     let known = worker.running.ids();
-    let forgotten: Vec<Orphan> = owned.into_iter().filter(|orphan| !known.contains(&orphan.fence.task)).collect();
+    let forgotten: Vec<Orphan> =
+        owned.into_iter().filter(|orphan| !known.contains(&orphan.fence.task)).collect();
     for orphan in forgotten.iter().filter(|orphan| suspects.contains(&orphan.fence)) {
         take_one(worker, orphan).await?;
     }

@@ -76,7 +76,9 @@ fn secrets_in<'a>(shown: &str, opened: &'a str) -> Vec<&'a str> {
     let (mut shown, mut opened) = (shown, opened);
     while let Some(at) = shown.find(TOKEN) {
         // What stands before a token is the same in both forms, and so is what comes after it.
-        let Some(rest) = opened.get(at..).filter(|_| opened.starts_with(&shown[..at])) else { return vec![opened] };
+        let Some(rest) = opened.get(at..).filter(|_| opened.starts_with(&shown[..at])) else {
+            return vec![opened];
+        };
         let after = shown[at + TOKEN.len()..]
             .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')))
             .map_or("", |end| &shown[at + TOKEN.len() + end..]);
@@ -84,7 +86,9 @@ fn secrets_in<'a>(shown: &str, opened: &'a str) -> Vec<&'a str> {
         let end = match literal {
             "" => rest.len(),
             // The last part ends where the text does; between two tokens it is the first match.
-            literal if literal.len() == after.len() => rest.len().checked_sub(literal.len()).unwrap_or(rest.len()),
+            literal if literal.len() == after.len() => {
+                rest.len().checked_sub(literal.len()).unwrap_or(rest.len())
+            }
             literal => rest.find(literal).unwrap_or(rest.len()),
         };
         secrets.push(rest.get(..end).unwrap_or(rest));

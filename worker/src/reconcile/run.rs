@@ -208,7 +208,11 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    async fn take_updates(&mut self, updates: &mut mpsc::Receiver<Update>, started: &Notify) -> Option<Ended> {
+    async fn take_updates(
+        &mut self,
+        updates: &mut mpsc::Receiver<Update>,
+        started: &Notify,
+    ) -> Option<Ended> {
         loop {
             let update = tokio::select! {
                 update = updates.recv() => update,

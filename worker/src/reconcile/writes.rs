@@ -47,10 +47,21 @@ const STOPPING_PATIENCE: Duration = Duration::from_secs(20);
 /// A write.
 pub enum Write<'a> {
     Phase(TaskPhase, Option<&'a str>),
-    State { job: i64, sequence: i64, text: &'a str },
+    State {
+        job: i64,
+        sequence: i64,
+        text: &'a str,
+    },
     /// With the number of the first line in this attempt.
-    Log { first: i64, lines: &'a [LogLine] },
-    Stats { text: &'a str, records: Option<i64>, bytes: Option<i64> },
+    Log {
+        first: i64,
+        lines: &'a [LogLine],
+    },
+    Stats {
+        text: &'a str,
+        records: Option<i64>,
+        bytes: Option<i64>,
+    },
     End(&'a Final),
 }
 

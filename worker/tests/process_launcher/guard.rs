@@ -83,7 +83,11 @@ async fn a_sweep_leaves_what_runs_and_removes_the_rest() {
     ended.stop();
     told(ended).await;
     assert!(stage.output(ended_task).exists());
-    assert_eq!(stage.launcher.sweep(Vec::new(), &[]).await.unwrap(), 0, "it was not there when it was looked");
+    assert_eq!(
+        stage.launcher.sweep(Vec::new(), &[]).await.unwrap(),
+        0,
+        "it was not there when it was looked"
+    );
     let found = stage.launcher.found().await.unwrap();
     assert_eq!(stage.launcher.sweep(found.clone(), &[(ended_task, 1)]).await.unwrap(), 0);
     assert_eq!(stage.launcher.sweep(found, &[]).await.unwrap(), 1);

@@ -95,12 +95,7 @@ enum News {
 }
 
 /// Follows the events of a project.
-pub async fn follow(
-    context: &Context,
-    auth: &Auth,
-    project: &str,
-    wanted: Wanted,
-) -> EventAnswer<TaskEvent> {
+pub async fn follow(context: &Context, auth: &Auth, project: &str, wanted: Wanted) -> EventAnswer<TaskEvent> {
     // Before anything else, so that nothing is missed after the client knows that it listens.
     let events = context.events.subscribe();
     let gaps = context.events.gaps();

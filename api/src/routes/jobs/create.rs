@@ -9,7 +9,12 @@ use crate::{
 };
 
 /// Makes a job, and its source and destination if they are new, in one transaction.
-pub async fn create(context: &Context, project: &str, user: i64, body: Received<JobBody>) -> TaggedAnswer<Echo<WrittenJob>> {
+pub async fn create(
+    context: &Context,
+    project: &str,
+    user: i64,
+    body: Received<JobBody>,
+) -> TaggedAnswer<Echo<WrittenJob>> {
     let project = scope::project(context, project).await?;
     let input = body.input()?;
     sides::check(context, &project, &input, None).await?;

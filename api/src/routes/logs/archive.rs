@@ -44,7 +44,8 @@ impl Archive {
     /// # Errors
     /// When it would be longer than it was said to be.
     pub fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.left = self.left.checked_sub(bytes.len() as u64).ok_or_else(|| broken("an entry is too long"))?;
+        self.left =
+            self.left.checked_sub(bytes.len() as u64).ok_or_else(|| broken("an entry is too long"))?;
         self.gzip.write_all(bytes)
     }
 
@@ -144,7 +145,10 @@ mod tests {
         packed.extend(archive.finish().unwrap());
         let tar = unpacked(&packed);
         assert_eq!(tar.len(), 512 * 6);
-        assert_eq!((&tar[..5], &tar[124..135], &tar[512..516]), (&b"a.txt"[..], &b"00000000003"[..], &b"abc\0"[..]));
+        assert_eq!(
+            (&tar[..5], &tar[124..135], &tar[512..516]),
+            (&b"a.txt"[..], &b"00000000003"[..], &b"abc\0"[..])
+        );
         assert_eq!((&tar[1024..1029], &tar[1536..1540]), (&b"b.txt"[..], &b"xxxx"[..]));
         assert!(tar[2048..].iter().all(|byte| *byte == 0));
     }

@@ -49,10 +49,11 @@ pub async fn download(
     file_path: Option<&str>,
     range: Option<&str>,
 ) -> DownloadAnswer {
-    let task: TaskId = file_path
-        .ok_or_else(|| Problem::bad_request("file_path", "it is missing"))?
-        .parse()
-        .map_err(|_| Problem::bad_request("file_path", "is none that a list of tasks has shown"))?;
+    let task: TaskId =
+        file_path
+            .ok_or_else(|| Problem::bad_request("file_path", "it is missing"))?
+            .parse()
+            .map_err(|_| Problem::bad_request("file_path", "is none that a list of tasks has shown"))?;
     let project = scope::project(context, project).await?;
     project.job_exists(job).await?;
     let archive = project.log_archive(job, task).await?;

@@ -81,9 +81,9 @@ pub async fn follow(
 ) -> EventAnswer<LogLineItem> {
     let events = context.events.subscribe();
     let cursor = match from.last_event_id.filter(|id| !id.is_empty()) {
-        Some(id) => {
-            id.parse().map_err(|_| Problem::bad_request("Last-Event-ID", "is none that this stream has given"))?
-        }
+        Some(id) => id
+            .parse()
+            .map_err(|_| Problem::bad_request("Last-Event-ID", "is none that this stream has given"))?,
         None => from.cursor.unwrap_or(0),
     };
     let filter = filter(from.level, from.search)?;
@@ -93,8 +93,7 @@ pub async fn follow(
     let start = project.follow_log(target.job, target.task, cursor, 1).await?;
     let cursor = start.lines.first().map_or(start.cursor, |(after, _)| after - 1);
     let live = Live::open(context, auth)?;
-    let state =
-        State { live, project, target, filter, cursor, events, ready: VecDeque::new(), ended: false };
+    let state = State { live, project, target, filter, cursor, events, ready: VecDeque::new(), ended: false };
     Ok(EventStream::new(unfold(state, next)))
 }
 

@@ -80,11 +80,7 @@ impl Api {
     /// The form of a source, as a POST
     ///
     /// As the GET, with its fields in the body.
-    #[oai(
-        path = "/api/v1/project/:projectid/sources/spec",
-        method = "post",
-        operation_id = "readSourceSpec"
-    )]
+    #[oai(path = "/api/v1/project/:projectid/sources/spec", method = "post", operation_id = "readSourceSpec")]
     async fn post_spec(
         &self,
         auth: Auth,

@@ -73,8 +73,9 @@ pub fn from_parts(
     body: Option<StreamsOfGet>,
 ) -> Result<SourceStreams, Problem> {
     refuse_config_in_query(query)?;
-    let body = body
-        .ok_or_else(|| Problem::bad_request("body", "a JSON object with the config of the source is missing"))?;
+    let body = body.ok_or_else(|| {
+        Problem::bad_request("body", "a JSON object with the config of the source is missing")
+    })?;
     Ok(SourceStreams {
         connector_type: required(body.connector_type.or(connector_type), "type")?,
         version: required(body.version.or(version), "version")?,
@@ -134,9 +135,10 @@ pub async fn discover(
 }
 
 fn threads(number: i64) -> Result<u32, Problem> {
-    u32::try_from(number).ok().filter(|threads| (1..=1_000).contains(threads)).ok_or_else(|| {
-        Problem::bad_request("max_discover_threads", "must be a whole number from 1 to 1000")
-    })
+    u32::try_from(number)
+        .ok()
+        .filter(|threads| (1..=1_000).contains(threads))
+        .ok_or_else(|| Problem::bad_request("max_discover_threads", "must be a whole number from 1 to 1000"))
 }
 
 fn failed(why: &str) -> Problem {

@@ -53,7 +53,8 @@ pub struct TaskResult {
 
 impl TaskResult {
     fn new(result: OneShotResult) -> Result<Self, Problem> {
-        let mut shown = Self { spec: None, connection_result: None, streams_config: None, difference_streams: None };
+        let mut shown =
+            Self { spec: None, connection_result: None, streams_config: None, difference_streams: None };
         match &result {
             OneShotResult::Spec { spec } => shown.spec = Some(Spec::new(parsed(spec)?)),
             OneShotResult::Check { .. } => {

@@ -190,7 +190,8 @@ impl Cluster {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let db = Database::connect(self.database.as_str()).await.unwrap();
-            let sql = format!("SELECT state FROM job_states WHERE job_id = {} ORDER BY id DESC LIMIT 1", job.id);
+            let sql =
+                format!("SELECT state FROM job_states WHERE job_id = {} ORDER BY id DESC LIMIT 1", job.id);
             let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
             let state = row.map(|row| row.try_get("", "state").unwrap());
             db.close().await.unwrap();
@@ -213,15 +214,14 @@ impl Cluster {
     pub fn worker_of(&self, task: &str) -> usize {
         let takes =
             |log: &str| log.lines().any(|line| line.contains("attempt starts") && line.contains(task));
-        wait_for("a worker that has the task", || {
-            self.workers.iter().position(|worker| takes(&worker.log()))
-        })
+        wait_for("a worker that has the task", || self.workers.iter().position(|worker| takes(&worker.log())))
     }
 
     /// Ends what runs (SIGTERM), looks whether it left something, and starts all of it again with these variables.
     #[track_caller]
     pub fn restart(&mut self, variables: &[(&str, &str)]) {
-        let api_too = self.deployment == Deployment::Standalone || self.api.has_ended() || !variables.is_empty();
+        let api_too =
+            self.deployment == Deployment::Standalone || self.api.has_ended() || !variables.is_empty();
         let mut old: Vec<Process> = std::mem::take(&mut self.workers);
         for process in &mut old {
             end(process);
@@ -292,12 +292,7 @@ fn end(process: &mut Process) {
     }
 }
 
-fn with(
-    place: &Place,
-    settings: &[(String, String)],
-    name: &str,
-    variables: &[(&str, &str)],
-) -> Command {
+fn with(place: &Place, settings: &[(String, String)], name: &str, variables: &[(&str, &str)]) -> Command {
     let mut command = program(name);
     command.env("OLAKE_DATA_DIR", place.data()).env("OLAKE_CONNECTORS", place.connectors());
     command.envs(settings.iter().map(|(name, value)| (name, value)));
@@ -314,7 +309,9 @@ fn start_api(
     number: u32,
 ) -> (Process, u16) {
     let (name, arguments, words) = match deployment {
-        Deployment::Standalone => ("olake", ["standalone", "--listen", "localhost:0"], "OLake runs on http://localhost:"),
+        Deployment::Standalone => {
+            ("olake", ["standalone", "--listen", "localhost:0"], "OLake runs on http://localhost:")
+        }
         Deployment::Services => {
             ("olake-api", ["serve", "--listen", "localhost:0"], "the API listens on http://localhost:")
         }

@@ -32,9 +32,9 @@ const STEPS: [Step; 13] = [
 
 #[test]
 fn a_worker_that_comes_back_from_a_pause_in_any_step_touches_nothing() {
-    let points = STEPS.into_iter().flat_map(|step| {
-        ["before", "after"].map(|moment| (step, format!("{}:{moment}", step.as_str())))
-    });
+    let points = STEPS
+        .into_iter()
+        .flat_map(|step| ["before", "after"].map(|moment| (step, format!("{}:{moment}", step.as_str()))));
     in_lanes(Deployment::Services, points.collect(), |cluster, _, point| pause_at(cluster, point));
 }
 

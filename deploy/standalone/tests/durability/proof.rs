@@ -10,7 +10,9 @@ fn chaos_is_red_when_the_fence_is_broken_on_purpose() {
     let programs = Path::new(env!("CARGO_BIN_EXE_olake")).parent().unwrap();
     let mut command = Command::new("python3");
     command.arg(root.join("deploy/chaos/chaos.py")).arg("--programs").arg(programs);
-    command.args(["--break-fence", "--only", "pause_worker", "--times", "1", "--syncs", "10", "--jobs", "16", "--seed", "1"]);
+    // Syncs that are still running when the paused worker's lease has run out.
+    let words = "--break-fence --only pause_worker --times 3 --syncs 1 --jobs 16 --sync-seconds 12 --seed 1";
+    command.args(words.split(' '));
     let ran = run(command);
     assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("RED: two live connectors of one job"), "{}{}", ran.stdout, ran.stderr);

@@ -94,7 +94,9 @@ fn no_line_is_doubled_and_no_task_forgotten_when_answers_are_lost() {
     }
     for job in &jobs {
         wait_until("the sync to succeed", || {
-            cluster.tasks(job).is_some_and(|tasks| tasks.first().is_some_and(|task| task["status"] == "succeeded"))
+            cluster
+                .tasks(job)
+                .is_some_and(|tasks| tasks.first().is_some_and(|task| task["status"] == "succeeded"))
         });
         assert_eq!(cluster.faults(job), Vec::<String>::new());
     }

@@ -1,14 +1,16 @@
 //! Where secrets are not.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{
+    client::Client,
     job::NewJob,
     living,
-    place::files_below,
+    place::{Place, files_below},
+    process::{Process, program},
     system::{ADMIN_PASSWORD, System},
 };
 
@@ -139,4 +141,23 @@ fn what_a_killed_process_left_is_masked_too() {
     let files = lines.iter().filter(|line| line.contains("created new partition file"));
     assert_eq!(files.filter(|line| line.contains("lake of ********/")).count(), 20, "{lines:#?}");
     assert!(!lines.iter().any(|line| line.contains(PASSWORD)), "{lines:#?}");
+}
+
+#[test]
+fn a_generated_password_is_kept_in_a_file_when_nobody_looks_on() {
+    let place = Place::new();
+    let mut command = program("olake");
+    command.args(["standalone", "--listen", "localhost:0"]).env("OLAKE_DATA_DIR", place.data());
+    let mut olake = Process::start("olake", command, &place.log("olake"));
+    let port: u16 = olake.printed("its port", |log| {
+        let (_, rest) = log.split_once("OLake runs on http://localhost:")?;
+        rest.split_once('\n')?.0.trim().parse().ok()
+    });
+    let file = place.data().join("admin-password");
+    let password = fs::read_to_string(&file).unwrap();
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    Client::new(port).login("admin", password.trim());
+    let log = olake.log();
+    assert!(!log.contains(password.trim()), "{log}");
+    assert!(log.contains(&file.display().to_string()), "{log}");
 }

@@ -67,7 +67,8 @@ fn every_text_of_a_secret_object_is_sealed_and_counts_flags_and_empty_texts_are_
 
 #[test]
 fn a_number_that_is_a_secret_opens_as_the_same_number() {
-    let text = r#"{"password":12345678901234567890123,"tokens":[1.10,"7"],"credentials":{"pin":-0},"port":5432}"#;
+    let text =
+        r#"{"password":12345678901234567890123,"tokens":[1.10,"7"],"credentials":{"pin":-0},"port":5432}"#;
     let config: Value = serde_json::from_str(text).unwrap();
     let sealed = seal(&config);
     for place in ["/password", "/tokens/0", "/tokens/1", "/credentials/pin"] {

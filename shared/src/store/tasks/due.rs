@@ -103,7 +103,10 @@ impl Queue {
                 }
             };
             let sql = "UPDATE tasks SET unrunnable_since = $2, hold_reason = $3 WHERE id = $1 AND status = 'queued'";
-            self.store.db.execute_raw(self.store.sql(sql, [row.id.into(), since.into(), reason.into()])).await?;
+            self.store
+                .db
+                .execute_raw(self.store.sql(sql, [row.id.into(), since.into(), reason.into()]))
+                .await?;
         }
         Ok(waited)
     }

@@ -46,7 +46,8 @@ const HELD_BY_PROJECT: &str = "the project runs as many syncs as it may at a tim
 const HELD_BY_SOURCE: &str = "the source runs as many syncs as it may at a time";
 
 /// The source of task `t`, as `s`; its columns are NULL for one-shot kinds.
-pub(super) const SOURCE_OF: &str = "LEFT JOIN jobs j ON j.id = t.job_id LEFT JOIN sources s ON s.id = j.source_id";
+pub(super) const SOURCE_OF: &str =
+    "LEFT JOIN jobs j ON j.id = t.job_id LEFT JOIN sources s ON s.id = j.source_id";
 
 /// How many tasks of the same class the project of `t` runs, as `pr`. Counted once, not for each row.
 pub(super) const RUNNING_OF_PROJECT: &str = "LEFT JOIN (SELECT project_id, place_class, COUNT(*) AS running FROM tasks \
@@ -59,8 +60,7 @@ pub(super) const RUNNING_OF_SOURCE: &str = "LEFT JOIN (SELECT rj.source_id, COUN
 
 /// The running task that holds the replication slot of `s`, which the sync `t` needs, as `holder`. There is one at most. A
 /// clear does not touch the source.
-pub(super) const SLOT_HOLDER: &str =
-    "LEFT JOIN tasks holder ON holder.status = 'running' AND holder.slot_key = s.slot_key AND t.kind = 'sync'";
+pub(super) const SLOT_HOLDER: &str = "LEFT JOIN tasks holder ON holder.status = 'running' AND holder.slot_key = s.slot_key AND t.kind = 'sync'";
 
 impl Queue {
     /// Whether a queued task may start now. Locks its project's row until the transaction ends.
@@ -87,7 +87,8 @@ impl Queue {
         );
         let statement = Statement::from_sql_and_values(store.backend(), sql, [id.into()]);
         Ok(Row::find_by_statement(statement).one(tx).await?.is_none_or(|row| {
-            row.of_project < limits.of_project(PlaceClass::Sync) && row.of_source < limits.of_source(PlaceClass::Sync)
+            row.of_project < limits.of_project(PlaceClass::Sync)
+                && row.of_source < limits.of_source(PlaceClass::Sync)
         }))
     }
 

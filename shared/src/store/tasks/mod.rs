@@ -231,7 +231,10 @@ async fn apply(
 /// What is told of a failure: of a task that ends cancelled, that it was; and no NUL, which PostgreSQL keeps in no text.
 fn told_as(failure: &Failure, status: TaskStatus) -> Failure {
     if status == TaskStatus::Cancelled && failure.class != FailureClass::Cancelled {
-        return Failure { exit_code: failure.exit_code, ..Failure::new(FailureClass::Cancelled, "cancelled") };
+        return Failure {
+            exit_code: failure.exit_code,
+            ..Failure::new(FailureClass::Cancelled, "cancelled")
+        };
     }
     Failure { message: failure.message.replace('\0', " "), ..failure.clone() }
 }

@@ -91,7 +91,12 @@ impl Queue {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] when the task is no longer the worker's.
-    pub async fn append_log(&self, fence: Fence, first: i64, lines: &[logs::LogLine]) -> Result<(), StoreError> {
+    pub async fn append_log(
+        &self,
+        fence: Fence,
+        first: i64,
+        lines: &[logs::LogLine],
+    ) -> Result<(), StoreError> {
         if lines.is_empty() {
             return Ok(());
         }

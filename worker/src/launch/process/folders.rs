@@ -55,7 +55,9 @@ impl Folders {
     /// A text that is equal for launchers with the same folders on one machine.
     pub fn identity(&self) -> String {
         use std::os::unix::fs::MetadataExt;
-        fs::metadata(&self.locks).map(|folder| format!("{:x}-{:x}", folder.dev(), folder.ino())).unwrap_or_default()
+        fs::metadata(&self.locks)
+            .map(|folder| format!("{:x}-{:x}", folder.dev(), folder.ino()))
+            .unwrap_or_default()
     }
 
     /// The folders below `data` and `memory` (`/dev/shm`), made where they are missing.

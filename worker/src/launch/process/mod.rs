@@ -39,9 +39,6 @@ use tokio::sync::oneshot;
 
 use self::folders::{Folders, files};
 use super::{AttemptRef, Launch, LaunchError, Launcher, Running};
-use crate::{
-    connector::output::LogLine,
-};
 use crate::agent::{
     follow::{Ending, FolderFollower},
     supervisor::{
@@ -49,6 +46,7 @@ use crate::agent::{
         protocol::RunName,
     },
 };
+use crate::connector::output::LogLine;
 
 /// How much longer than the grace an end is waited for.
 const END_SLACK: Duration = Duration::from_secs(10);
