@@ -74,7 +74,7 @@ impl Browser {
     async fn prepare(&mut self, method: &str, path: &str, asked: &mut Asked) {
         match (method, path) {
             (_, "P/jobs/*/tasks/1/logs" | "P/jobs/*/logs/download") => {
-                asked.set_file_path(&self.finished_run().await)
+                asked.set_file_path(&self.finished_run().await);
             }
             (_, "P/jobs/*/cancel") if asked.status == 200 => {
                 self.idle().await;

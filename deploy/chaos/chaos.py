@@ -9,6 +9,7 @@ import argparse
 import os
 import random
 import shutil
+import socket
 import sys
 import tempfile
 import threading
@@ -47,7 +48,6 @@ def say(text):
 
 
 def free_port():
-    import socket
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]

@@ -12,4 +12,4 @@ cd "$(dirname "$0")/../.."
 
 cargo build --quiet --workspace --bin olake-api --bin olake-worker --bin sample-connector
 deploy/test/install.sh
-exec python3 deploy/chaos/chaos.py "$@"
+exec python3 -B deploy/chaos/chaos.py "$@"

@@ -81,10 +81,9 @@ class Servers:
             except KeyError:
                 user = "nobody"
             command = ["runuser", "-u", user, "--", *command]
-        # Not a pipe for errors: the server that pg_ctl starts would keep it open.
-        ran = subprocess.run(command, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True) \
-            if program != "pg_ctl" else \
-            subprocess.run(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, check=True)
+        # The server that pg_ctl starts keeps what it inherits: a pipe would never end.
+        output = subprocess.DEVNULL if program == "pg_ctl" else subprocess.PIPE
+        ran = subprocess.run(command, cwd="/", stdout=output, stderr=subprocess.DEVNULL, text=True, check=True)
         return ran.stdout or ""
 
     def flush_redis(self):

@@ -5,8 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import threading
-import time
 
 from servers import wait_for
 
@@ -54,7 +52,7 @@ class Client:
     """Calls the API. Safe to use from several threads."""
 
     def __init__(self, port):
-        self.port, self.token, self.local = port, None, threading.local()
+        self.port, self.token = port, None
 
     def call(self, method, path, body=None, seconds=10):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)

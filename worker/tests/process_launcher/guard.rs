@@ -66,6 +66,23 @@ async fn runs_of_other_jobs_and_one_shot_kinds_do_not_wait() {
 }
 
 #[tokio::test]
+async fn a_run_that_was_given_up_never_starts_and_ends_nothing() {
+    let stage = Stage::with(RUNS_UNTIL_TOLD);
+    let late = sync(7);
+    // Its worker is paused before it starts anything; another one takes the task over, and runs the next one.
+    assert!(stage.launcher.recover(late.reference(), 0).await.unwrap().is_none());
+    let (_, mut next) = stage.launch_ready(7).await;
+    let runs = started(&mut next).await;
+    // The pause is over.
+    let late = told(stage.launcher.launch(late).await.unwrap()).await;
+    assert!(matches!(late.ended.seen, Seen::NotStarted(..)), "{:?}", late.ended.seen);
+    assert_eq!(late.pid, None);
+    assert!(process(runs).is_some(), "the next run is left alone");
+    next.stop();
+    told(next).await;
+}
+
+#[tokio::test]
 async fn one_attempt_is_not_launched_twice() {
     let stage = Stage::with(RUNS_UNTIL_TOLD);
     let launch = sync(1);

@@ -38,7 +38,8 @@ pub struct Cluster {
     /// `olake-worker run`; none on one machine.
     pub workers: Vec<Process>,
     pub deployment: Deployment,
-    redis: Option<Redis>,
+    /// Ends with the system.
+    _redis: Option<Redis>,
     settings: Vec<(String, String)>,
     database: String,
     /// The selected streams of every job.
@@ -105,7 +106,7 @@ impl Cluster {
             api,
             workers: Vec::new(),
             deployment,
-            redis,
+            _redis: redis,
             settings,
             database: url,
             streams: Value::Null,
@@ -277,11 +278,6 @@ impl Cluster {
     pub fn connectors_and_supervisors(&self) -> Vec<Living> {
         let all = living::of_folder(self.place.path()).into_iter();
         all.filter(|process| process.is_connector() || process.command.contains(" supervise")).collect()
-    }
-
-    /// The system's Redis.
-    pub fn redis(&self) -> &Redis {
-        self.redis.as_ref().unwrap()
     }
 }
 

@@ -10,7 +10,7 @@
 //!
 //! [`cluster`] starts and restarts the processes, [`witness`] reads the witnesses. To add a step: `olake_shared::step`;
 //! the test of the crash points finds it by itself.
-#![allow(clippy::unwrap_used, reason = "this is test code")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this is test code")]
 
 mod cancel_latency;
 mod cluster;

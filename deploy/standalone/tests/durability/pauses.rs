@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     cluster::{Cluster, Deployment},
-    crash_points::{TIMERS, finish, in_lanes},
+    crash_points::{finish, in_lanes},
     support::waiting::{wait_for, wait_until},
 };
 

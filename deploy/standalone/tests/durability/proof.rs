@@ -9,7 +9,7 @@ fn chaos_is_red_when_the_fence_is_broken_on_purpose() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let programs = Path::new(env!("CARGO_BIN_EXE_olake")).parent().unwrap();
     let mut command = Command::new("python3");
-    command.arg(root.join("deploy/chaos/chaos.py")).arg("--programs").arg(programs);
+    command.arg("-B").arg(root.join("deploy/chaos/chaos.py")).arg("--programs").arg(programs);
     // Syncs that are still running when the paused worker's lease has run out.
     let words = "--break-fence --only pause_worker --times 3 --syncs 1 --jobs 16 --sync-seconds 12 --seed 1";
     command.args(words.split(' '));

@@ -6,7 +6,7 @@
 //! - [`claim`]: a worker takes what is due, and gets what its connector needs;
 //! - [`progress`]: phase, state, statistics and log lines while the connector runs;
 //! - [`end`]: the one transaction that ends an attempt;
-//! - [`mod@cancel`]: wishes;
+//! - [`mod@cancel`], what people wish;
 //! - [`chain`]: tasks that wait for the end of another one;
 //! - [`clear`]: clears of destinations, and "cancel, clear, go on";
 //! - [`input`]: what one-shot tasks are given and answer.

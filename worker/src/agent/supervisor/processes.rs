@@ -142,6 +142,8 @@ fn reap() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::CommandExt;
+
     use super::*;
 
     #[test]
@@ -171,6 +173,31 @@ mod tests {
         let (_, path) = file.keep().unwrap();
         assert!(!group_holds(own.group, own.start_time, &path));
         fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_connector_is_found_by_its_folder_and_its_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join("job-1.lock");
+        let file = fs::File::create(&lock).unwrap();
+        let start = |variable: &Path| {
+            let mut command = std::process::Command::new("/bin/sleep");
+            command.arg("1000").env("TMPDIR", variable).process_group(0).stdin(file.try_clone().unwrap());
+            command.spawn().unwrap()
+        };
+        let (mut other, mut ours) = (start(Path::new("/elsewhere")), start(folder.path()));
+        let pid = i32::try_from(ours.id()).unwrap();
+        // The child has its own program and variables only once it has come to be one.
+        let give_up_at = Instant::now() + Duration::from_secs(20);
+        while leader_with(folder.path(), &lock).is_none() && Instant::now() < give_up_at {
+            std::thread::sleep(PAUSE);
+        }
+        assert_eq!(leader_with(folder.path(), &lock), Some(pid));
+        assert_eq!(leader_with(Path::new("/nowhere"), &lock), None);
+        for child in [&mut other, &mut ours] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
     }
 
     #[test]
