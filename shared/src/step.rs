@@ -39,6 +39,8 @@ pub enum Step {
     StateStored,
     /// Log lines are stored.
     LogStored,
+    /// The transaction of log lines is committed: before, the task's row is locked.
+    LogCommitted,
     /// Statistics are stored.
     StatsStored,
     /// The connector is told to stop.
@@ -63,7 +65,7 @@ pub enum Step {
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Created,
         Self::Rung,
         Self::Claimed,
@@ -77,6 +79,7 @@ impl Step {
         Self::PhaseStored,
         Self::StateStored,
         Self::LogStored,
+        Self::LogCommitted,
         Self::StatsStored,
         Self::StopTold,
         Self::GroupEnded,
@@ -105,6 +108,7 @@ impl Step {
             Self::PhaseStored => "phase_stored",
             Self::StateStored => "state_stored",
             Self::LogStored => "log_stored",
+            Self::LogCommitted => "log_committed",
             Self::StatsStored => "stats_stored",
             Self::StopTold => "stop_told",
             Self::GroupEnded => "group_ended",

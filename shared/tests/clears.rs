@@ -213,7 +213,7 @@ async fn a_clear_that_fails_leaves_the_state_and_is_tried_again_so_many_times(db
 async fn a_clear_that_loses_its_worker_stores_no_state(db: TestDatabase) {
     let stage = Stage::new(db).await;
     let clear = stage.start_clear().await;
-    let left = Recovered { state: Some(LEFT.to_owned()), log: Vec::new() };
+    let left = Recovered { state: Some(LEFT.to_owned()), ..Recovered::default() };
     let back = stage.db.store.queue().take_back(clear.fence, "gone", &left).await.unwrap();
     assert_eq!(back.status, TaskStatus::Queued);
     assert_eq!(stage.state().await.as_deref(), Some(STATE));

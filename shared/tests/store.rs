@@ -577,12 +577,14 @@ async fn a_dead_workers_task_is_taken_back_once(db: TestDatabase) {
         (orphans[0].fence, orphans[0].job, orphans[0].lines_of_attempt),
         (claimed.fence, Some(job), 2)
     );
-    let left = Recovered { state: Some(r#"{"left":1}"#.into()), log: vec![line(3)] };
+    // Its worker was paused, and stored the first of them after it was looked for: that one is not stored again.
+    queue.append_log(claimed.fence, 2, &[line(3)]).await.unwrap();
+    let left = Recovered { state: Some(r#"{"left":1}"#.into()), first_line: 2, log: vec![line(3), line(4)] };
     assert_eq!(queue.take_back(claimed.fence, "gone", &left).await.unwrap().status, TaskStatus::Queued);
     assert!(queue.take_back(claimed.fence, "gone", &left).await.is_err());
     assert!(matches!(queue.end(claimed.fence, &clean()).await, Err(StoreError::Fenced)));
     let shown = project.task(claimed.fence.task).await.unwrap();
-    assert_eq!((shown.status, shown.log_lines), (TaskStatus::Queued, 3));
+    assert_eq!((shown.status, shown.log_lines), (TaskStatus::Queued, 4));
     let worker = worker(&db.store).await;
     let Some(Claim::Taken(again)) =
         queue.claim(claimed.fence.task, worker, "here", Limits::default()).await.unwrap()

@@ -9,8 +9,11 @@ use std::{
 
 use olake_migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbErr, sqlx::sqlite::SqliteJournalMode,
-    sqlx::sqlite::SqliteSynchronous,
+    ConnectOptions, Database, DatabaseConnection, DbErr,
+    sqlx::{
+        Executor,
+        sqlite::{SqliteJournalMode, SqliteSynchronous},
+    },
 };
 
 use crate::config::Secret;
@@ -34,6 +37,10 @@ pub enum ConnectError {
     Database(#[from] DbErr),
 }
 
+/// A process that stops in the middle of a transaction (paused, or its host is gone without a word) holds the rows of its
+/// tasks, and nobody could take them over: PostgreSQL ends such a session.
+const END_OF_IDLE_TRANSACTIONS: &str = "SET idle_in_transaction_session_timeout = '5s'";
+
 /// Connects to PostgreSQL (version 14 or later).
 ///
 /// # Errors
@@ -52,7 +59,12 @@ pub async fn open_postgres(
         .min_connections(1)
         .acquire_timeout(acquire_timeout)
         .connect_timeout(acquire_timeout)
-        .sqlx_logging(false);
+        .sqlx_logging(false)
+        .map_sqlx_postgres_pool_opts(|pool| {
+            pool.after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(END_OF_IDLE_TRANSACTIONS).await.map(|_| ()) })
+            })
+        });
     Ok(Database::connect(options).await?)
 }
 

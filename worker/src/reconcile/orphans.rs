@@ -126,6 +126,7 @@ async fn recovered(worker: &Worker, orphan: &Orphan, ending: Ending) -> Result<R
     };
     Ok(Recovered {
         state: ending.progress.state.map(StateText::into_string),
+        first_line: orphan.lines_of_attempt,
         log: ending.progress.log.into_iter().map(line).collect(),
     })
 }

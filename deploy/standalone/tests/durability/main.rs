@@ -5,8 +5,7 @@
 //! - [`crash_points`]: each step × before and after × both deployments;
 //! - [`pauses`]: a worker that is stopped longer than its lease, and comes back;
 //! - [`unreachable_database`]: PostgreSQL away for a while;
-//! - [`cancel_latency`]: from the API's answer to the connector's SIGTERM;
-//! - [`proof`]: `make chaos` can fail.
+//! - [`cancel_latency`]: from the API's answer to the connector's SIGTERM.
 //!
 //! [`cluster`] starts and restarts the processes, [`witness`] reads the witnesses. To add a step: `olake_shared::step`;
 //! the test of the crash points finds it by itself.
@@ -16,7 +15,6 @@ mod cancel_latency;
 mod cluster;
 mod crash_points;
 mod pauses;
-mod proof;
 mod proxy;
 #[path = "../end_to_end/support/mod.rs"]
 #[allow(dead_code, reason = "each test program uses its own part")]

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The steps that a worker takes while it owns a task; those of the supervisor's process are not among them.
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step::Claimed,
     Step::Described,
     Step::OutputMade,
@@ -23,6 +23,7 @@ const STEPS: [Step; 13] = [
     Step::PhaseStored,
     Step::StateStored,
     Step::LogStored,
+    Step::LogCommitted,
     Step::StatsStored,
     Step::InputsRemoved,
     Step::EndStored,

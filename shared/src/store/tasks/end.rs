@@ -112,7 +112,10 @@ impl Retries {
 pub struct Recovered {
     /// The last state it wrote.
     pub state: Option<String>,
-    /// The lines that are not stored yet.
+    /// The number of the first of these lines in the attempt.
+    pub first_line: i64,
+    /// The lines that were not stored when it was looked at. Its worker may have stored some of them since: it may have
+    /// been paused rather than dead.
     pub log: Vec<logs::LogLine>,
 }
 
@@ -259,7 +262,7 @@ impl Queue {
         if let (Some(state), Some(job)) = (left_state, row.job_id) {
             write_state(store, &tx, fence, job, row.state_sequence + 1, state).await?;
         }
-        logs::append(store, &tx, fence, None, &left.log).await?;
+        logs::append(store, &tx, fence, Some(left.first_line), &left.log).await?;
         let failure = Failure::new(FailureClass::Infrastructure, why);
         let lost_before = failures_before(store, &tx, &row, FailureClass::Infrastructure).await?;
         let event = match lost_before < OWNERS_LOST_AT_MOST {

@@ -5,6 +5,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, Value as Db};
 use super::{Fence, Queue};
 use crate::{
     domain::task::TaskPhase,
+    step::{Moment, Step, reach},
     store::{Store, StoreError, logs, states},
 };
 
@@ -102,7 +103,9 @@ impl Queue {
         }
         let tx = self.store.begin().await?;
         logs::append(&self.store, &tx, fence, Some(first), lines).await?;
+        reach(Step::LogCommitted, Moment::Before);
         tx.commit().await?;
+        reach(Step::LogCommitted, Moment::After);
         Ok(())
     }
 }
