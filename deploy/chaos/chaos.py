@@ -9,6 +9,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -36,7 +37,8 @@ def arguments():
     parser.add_argument("--sync-seconds", type=float, default=4, help="how long each sync takes (4)")
     parser.add_argument("--only", action="append", choices=KINDS, help="only this kind of fault; may be given again")
     parser.add_argument("--break-fence", action="store_true",
-                        help="lets connectors start without their guard (debug builds): must be red")
+                        help="lets connectors start without their guard (debug builds): must be red. Pauses then last "
+                             "until the guard is missed; syncs of 30 seconds and more make sure of it")
     parser.add_argument("--results", metavar="FILE", help="append the report to this file")
     parser.add_argument("--programs", default=os.path.join(ROOT, "target/debug"), help="the folder of the built programs")
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs and witnesses")
@@ -55,6 +57,8 @@ def free_port():
 
 def main():
     wanted = arguments()
+    # As Ctrl-C does: everything that was started is ended.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     seed = wanted.seed if wanted.seed is not None else random.SystemRandom().randrange(1 << 32)
     say(f"chaos: seed {seed}")
     folder = tempfile.mkdtemp(prefix="olake-chaos-")
@@ -81,9 +85,9 @@ def run(wanted, seed, folder, servers):
         load.create(wanted.jobs, wanted.sync_seconds)
         say(f"chaos: {wanted.jobs} jobs were made")
         begin = time.monotonic()
-        asking = threading.Thread(target=load.run)
+        asking = threading.Thread(target=load.run, daemon=True)
         asking.start()
-        faults = Faults(system, load, servers, proxies, random.Random(seed))
+        faults = Faults(system, load, servers, proxies, random.Random(seed), wanted.break_fence)
         stuck = None
         try:
             inflict(wanted, faults, load, begin, random.Random(seed + 2))

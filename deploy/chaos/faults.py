@@ -23,9 +23,10 @@ KINDS = (
 class Faults:
     """Does one thing after another to a system, and measures."""
 
-    def __init__(self, system, load, servers, proxies, random):
+    def __init__(self, system, load, servers, proxies, random, fence_is_broken):
         self.system, self.load, self.servers, self.random = system, load, servers, random
         self.to_postgres, self.to_redis = proxies
+        self.fence_is_broken = fence_is_broken
         # For each kind, the recovery times in seconds.
         self.recoveries = {kind: [] for kind in KINDS}
 
@@ -51,8 +52,13 @@ class Faults:
 
     def pause_worker(self, worker):
         """Longer than its lease, in the middle of whatever it does; then it comes back."""
+        if self.fence_is_broken:
+            wait_for("connectors of the worker", lambda: self._affected(worker), PATIENCE)
         worker.send(signal.SIGSTOP)
+        # The lease, the grace of those who look at it, and their look: by then another worker has begun to take over.
         time.sleep(LEASE + self.random.uniform(1.5, 4))
+        if self.fence_is_broken:
+            wait_for("two connectors at once", lambda: any(job.story().overlaps for job in self.load.jobs), PATIENCE)
         worker.send(signal.SIGCONT)
 
     # The API.

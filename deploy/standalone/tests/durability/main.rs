@@ -5,7 +5,8 @@
 //! - [`crash_points`]: each step × before and after × both deployments;
 //! - [`pauses`]: a worker that is stopped longer than its lease, and comes back;
 //! - [`unreachable_database`]: PostgreSQL away for a while;
-//! - [`cancel_latency`]: from the API's answer to the connector's SIGTERM.
+//! - [`cancel_latency`]: from the API's answer to the connector's SIGTERM;
+//! - [`fence`]: the proof can fail.
 //!
 //! [`cluster`] starts and restarts the processes, [`witness`] reads the witnesses. To add a step: `olake_shared::step`;
 //! the test of the crash points finds it by itself.
@@ -14,6 +15,7 @@
 mod cancel_latency;
 mod cluster;
 mod crash_points;
+mod fence;
 mod pauses;
 mod proxy;
 #[path = "../end_to_end/support/mod.rs"]
