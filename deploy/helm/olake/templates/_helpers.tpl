@@ -151,3 +151,9 @@ projected:
       items: [{key: {{ ternary $values.admin.existingSecretKey "admin-password" (not (empty $values.admin.existingSecret)) }}, path: admin-password}]
   {{- end }}
 {{- end }}
+
+{{/* What makes an object a part of the uninstall. */}}
+{{- define "olake.cleanup.hook" -}}
+helm.sh/hook: pre-delete
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
