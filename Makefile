@@ -1,6 +1,6 @@
 # What there is to do here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench chaos openapi
+.PHONY: help run test check bench chaos e2e openapi
 
 help: ## List these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ bench: ## Measure latency and memory on this machine (release build); takes some
 
 chaos: ## Kill, pause and cut off everything for some minutes, and prove that nothing was lost or doubled
 	@deploy/chaos/run.sh
+
+e2e: ## Install the chart on a real Kubernetes of one node, made for it, and prove that connectors live in pods (root)
+	@deploy/cluster/e2e/run.sh
 
 openapi: ## Write openapi.yaml anew from the code
 	@cargo run --quiet --bin olake-api -- openapi > openapi.yaml

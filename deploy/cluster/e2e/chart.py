@@ -1,0 +1,48 @@
+"""Installs, upgrades and removes the chart, with helm."""
+
+import json
+import os
+import subprocess
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CHART = os.path.join(HERE, "../../helm/olake")
+# What helm takes the cluster for where it does not ask it.
+KUBERNETES = "1.34"
+RELEASE, NAMESPACE, CONNECTORS = "olake", "olake", "olake-connectors"
+API, WORKER = f"{RELEASE}-api", f"{RELEASE}-worker"
+SELECTORS = {name: f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component={name}" for name in ("api", "worker")}
+
+
+class HelmError(Exception):
+    pass
+
+
+class Chart:
+    def helm(self, *arguments, seconds=900):
+        done = subprocess.run(["helm", *arguments], capture_output=True, text=True, timeout=seconds, check=False)
+        if done.returncode != 0:
+            raise HelmError(f"helm {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def values(self, more):
+        return ["--namespace", NAMESPACE, "--values", os.path.join(HERE, "values.yaml"),
+                *(part for text in more for part in ("--set-json", text))]
+
+    def install(self, *more):
+        """`more`: values as "key=JSON"."""
+        self.helm("install", RELEASE, CHART, *self.values(more), "--wait", "--timeout", "5m")
+
+    def upgrade(self, *more):
+        self.helm("upgrade", RELEASE, CHART, *self.values(more), "--wait", "--timeout", "5m")
+
+    def uninstall(self):
+        self.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "8m")
+
+    def rendered(self, *more):
+        return self.helm("template", RELEASE, CHART, "--kube-version", KUBERNETES, *self.values(more))
+
+    def lint(self, *more):
+        return self.helm("lint", "--strict", CHART, "--kube-version", KUBERNETES, *self.values(more))
+
+    def is_installed(self):
+        return any(one["name"] == RELEASE for one in json.loads(self.helm("list", "--namespace", NAMESPACE, "--output", "json")))

@@ -1,0 +1,73 @@
+"""What Kubernetes says of a pod, and what becomes of its task."""
+
+from jobs import ROWS, Job, told
+from registry import MISSING
+from scenario import equal, expect, scenario, until
+
+
+@scenario(ci=True)
+def a_connector_out_of_memory_is_tried_once_with_more_and_then_fails_in_plain_words(world):
+    job = Job(world, "hungry", {"eat_memory_mb": 400}, settings={"max_memory": "64Mi"})
+    task = job.sync()
+    ended = task.wait_for_end("failed", seconds=180)
+    equal(ended["failure_class"], "out_of_memory", f"the class ({told(ended)})")
+    expect("memory" in ended["failure_message"], f"its words: {ended['failure_message']}")
+    limits = [pod.connector["resources"]["limits"]["memory"] for pod in task.pods()]
+    equal(limits, ["64Mi", "128Mi"], "the memory limits of its pods")
+    equal([attempt["failure_class"] for attempt in ended["attempts"]], ["out_of_memory"] * 2, "its attempts")
+
+
+@scenario(ci=True)
+def an_image_that_is_not_there_fails_as_image_with_the_words_of_kubernetes(world):
+    task = Job(world, "missing", version=MISSING).sync()
+    ended = task.wait_for_end("failed", seconds=180)
+    equal(ended["failure_class"], "image", f"the class ({told(ended)})")
+    words = ended["failure_message"]
+    expect(MISSING in words and "not found" in words, f"its words: {words}")
+
+
+@scenario()
+def a_node_selector_that_no_node_has_fails_as_unschedulable(world):
+    task = Job(world, "nowhere", settings={"profile": "nowhere"}).sync()
+    ended = task.wait_for_end("failed", seconds=180)
+    equal(ended["failure_class"], "unschedulable", f"the class ({told(ended)})")
+    expect("node" in ended["failure_message"], f"its words: {ended['failure_message']}")
+
+
+@scenario(ci=True)
+def the_connectors_own_error_is_its_tasks(world):
+    ended = Job(world, "failing", {"fail_after_rows": 1000}).sync().wait_for_end("failed")
+    equal(ended["failure_class"], "connector", f"the class ({told(ended)})")
+    equal(ended["exit_code"], 1, "the exit code")
+    expect("failed after 1000 rows" in ended["failure_message"], f"its words: {ended['failure_message']}")
+
+
+def expect_tried_again(world, name, end):
+    """`end` ends the first pod of a sync from outside; a second one goes on from the last state."""
+    job = Job(world, name, {"take_seconds": 15})
+    task = job.sync()
+    task.wait_for_phase("running")
+    until("no state was stored", lambda: job.cursor() > 0, 60)
+    end(task.pods()[0].name)
+    ended = task.wait_for_end(seconds=240)
+    equal(ended["attempts"][0]["failure_class"], "infrastructure", f"the first attempt ({ended['attempts'][0]})")
+    equal(len(ended["attempts"]), 2, "attempts")
+    expect("--state" in task.pods()[1].arguments, "the second pod was given no state")
+    equal(job.cursor(), ROWS, "the cursor after it")
+
+
+@scenario()
+def a_pod_that_somebody_deletes_is_tried_again_from_the_last_state(world):
+    expect_tried_again(world, "deleted", lambda pod: world.kubectl.run(
+        "delete", "pod", pod, "--namespace", world.watcher.namespace, "--wait=false"))
+
+
+@scenario()
+def a_pod_that_is_evicted_is_tried_again_from_the_last_state(world):
+    def evict(pod):
+        namespace = world.watcher.namespace
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
+        world.kubectl.run("create", "--raw", f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", "--filename", "-",
+                          given=eviction)
+
+    expect_tried_again(world, "evicted", evict)

@@ -1,0 +1,49 @@
+"""Upgrades and uninstalls. These run last."""
+
+import base64
+
+from chart import CONNECTORS, NAMESPACE, RELEASE
+from jobs import Job
+from scenario import equal, expect, scenario
+
+MASTER_KEY = f"{RELEASE}-master-key"
+
+
+def master_key(world):
+    secret = world.kubectl.get("secret", MASTER_KEY, NAMESPACE)
+    return base64.b64decode(secret["data"]["master-key"])
+
+
+@scenario(ci=True)
+def an_upgrade_keeps_the_master_key(world):
+    before = master_key(world)
+    expect(len(base64.b64decode(before)) == 32, "the master key is not of 32 bytes")
+    job = Job(world, "upgraded", {"expected_password": "a secret"}, password="a secret")
+    world.chart.upgrade('worker.podAnnotations={"upgraded":"yes"}')
+    world.wait_for_workers()
+    equal(master_key(world), before, "the master key")
+    # The connector gets the password that was sealed before.
+    job.sync().wait_for_end()
+
+
+@scenario(ci=True)
+def an_uninstall_in_the_midst_of_a_sync_leaves_no_finalizer(world):
+    task = Job(world, "uninstalled", {"take_seconds": 600}).sync()
+    task.wait_for_phase("running")
+    world.chart.uninstall()
+    expect(world.kubectl.run("get", "namespace", CONNECTORS, "--ignore-not-found").strip() == "",
+           "the connectors' namespace is left")
+    left = world.kubectl.run("get", "all,configmaps,secrets,serviceaccounts,roles,rolebindings", "--namespace", NAMESPACE,
+                             "--selector", f"app.kubernetes.io/instance={RELEASE}", "--output", "name").split()
+    equal(left, [f"secret/{MASTER_KEY}"], "what is left of the release")
+
+
+@scenario(ci=True)
+def an_install_after_an_uninstall_goes_on_with_the_same_key(world):
+    before = master_key(world)
+    world.chart.install()
+    equal(master_key(world), before, "the master key")
+    world.sign_in()
+    world.wait_for_workers()
+    Job(world, "installed again").sync().wait_for_end()
+    world.chart.uninstall()

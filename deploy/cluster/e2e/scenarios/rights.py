@@ -1,0 +1,89 @@
+"""What our accounts may do, and what the pod security standard says of our pods."""
+
+from chart import API, CONNECTORS, NAMESPACE, WORKER
+from jobs import Job
+from scenario import equal, expect, scenario, until
+
+RESTRICTED = "olake-e2e-restricted"
+EXPECTED = {
+    ("pods", verb) for verb in ("create", "get", "list", "watch", "patch", "delete")
+} | {("pods/log", "get"), ("events", "list")} | {
+    ("secrets", verb) for verb in ("create", "get", "list", "patch", "delete")
+}
+# What every account may do: ask for its own rights.
+OF_EVERYBODY = {"authorization.k8s.io", "authentication.k8s.io"}
+KINDS = {"spec", "check", "discover", "sync", "clear-destination"}
+
+
+def rights(world, account, namespace):
+    """What an account of the release's namespace may do in a namespace, as the API server tells it."""
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace}}
+    status = world.kubectl.create(
+        review, "--as", f"system:serviceaccount:{NAMESPACE}:{account}", "--as-group", "system:serviceaccounts",
+        "--as-group", f"system:serviceaccounts:{NAMESPACE}", "--as-group", "system:authenticated")["status"]
+    expect(not status.get("incomplete"), "the API server does not know all rights")
+    found = set()
+    for rule in status["resourceRules"]:
+        if set(rule["apiGroups"]) <= OF_EVERYBODY:
+            continue
+        for resource in rule["resources"]:
+            for verb in rule["verbs"]:
+                name = resource if rule["apiGroups"] == [""] else f"{resource}.{'|'.join(rule['apiGroups'])}"
+                found.add((name + (f" {rule['resourceNames']}" if rule.get("resourceNames") else ""), verb))
+    return found
+
+
+@scenario(ci=True)
+def workers_have_exactly_the_rights_they_need_and_the_api_has_none(world):
+    equal(sorted(rights(world, WORKER, CONNECTORS)), sorted(EXPECTED), "the workers' rights among the connectors")
+    for namespace in (NAMESPACE, "default", "kube-system"):
+        equal(rights(world, WORKER, namespace), set(), f"the workers' rights in {namespace}")
+    for namespace in (CONNECTORS, NAMESPACE, "default", "kube-system"):
+        equal(rights(world, API, namespace), set(), f"the API's rights in {namespace}")
+    pods = world.kubectl.list("pods", NAMESPACE, "app.kubernetes.io/component=api")
+    mounted = [volume["name"] for pod in pods for volume in pod["spec"]["volumes"] if volume["name"].startswith("kube-api-access")]
+    equal(mounted, [], "tokens in the API's pods")
+
+
+@scenario(ci=True)
+def every_shape_of_pod_passes_a_namespace_that_enforces_restricted(world):
+    Job(world, "heavy", settings={"max_memory": "256Mi"}).sync().wait_for_end()
+    shapes = {}
+    for pod in world.watcher.all():
+        shapes.setdefault((pod.arguments[0], "--state" in pod.arguments, "--difference" in pod.arguments), pod)
+    seen = {kind for kind, _, _ in shapes}
+    expect(KINDS <= seen, f"no pod was seen for {KINDS - seen}")
+    expect(("sync", True, False) in shapes and any(difference for _, _, difference in shapes),
+           f"not every shape was seen: {sorted(shapes)}")
+    world.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": RESTRICTED, "labels": {
+        f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}}})
+    try:
+        until("the namespace has no account", lambda: world.kubectl.get("serviceaccount", "default", RESTRICTED))
+        bad = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bad"},
+               "spec": {"containers": [{"name": "c", "image": "localhost/busybox:1"}]}}
+        refusal = dry_run(world, bad)
+        expect(refusal and "restricted" in refusal, f"the namespace does not enforce it: {refusal}")
+        for shape, pod in sorted(shapes.items()):
+            refusal = dry_run(world, manifest(pod))
+            expect(refusal is None, f"{shape}: {refusal}")
+    finally:
+        world.kubectl.delete("namespace", RESTRICTED, None, "--wait=false")
+
+
+def dry_run(world, pod):
+    """What the API server says against it."""
+    return world.kubectl.fails("create", "--namespace", RESTRICTED, "--dry-run=server", "--validate=strict",
+                               "--warnings-as-errors", "--filename", "-", given=pod)
+
+
+def manifest(pod):
+    """The pod as it can be made anew elsewhere."""
+    metadata, spec = pod.first["metadata"], {**pod.first["spec"]}
+    spec.pop("nodeName", None)
+    kept = {key: metadata[key] for key in ("name", "labels", "annotations", "finalizers") if key in metadata}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": kept, "spec": spec}
+
+
+@scenario(ci=True)
+def nothing_of_all_that_ran_is_left(world):
+    world.wait_for_nothing_left(120)
