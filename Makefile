@@ -3,7 +3,7 @@
 .PHONY: help run test check bench chaos e2e openapi
 
 help: ## List these targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build it, run it on http://localhost:8080 and show a first sync (Ctrl-C stops it)
 	@cargo build --release --workspace --bin olake --bin sample-connector
