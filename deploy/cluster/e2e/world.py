@@ -66,11 +66,14 @@ class World:
 
         until(f"there are not {number} workers", ready, seconds)
 
+    def profiles(self, profiles):
+        """Gives the installation these placement profiles."""
+        self.chart.upgrade(f"connectors.profiles={json.dumps(profiles)}")
+
     def ours_left(self):
         """The names of pods and Secrets in the connectors' namespace."""
-        left = [f"{kind}/{one['metadata']['name']}" for kind in ("pods", "secrets")
+        return [f"{kind}/{one['metadata']['name']}" for kind in ("pods", "secrets")
                 for one in self.kubectl.list(kind, CONNECTORS)]
-        return left
 
     def wait_for_nothing_left(self, seconds=60):
         until("pods or Secrets of connectors are left", lambda: not self.ours_left(), seconds)
@@ -100,6 +103,3 @@ class World:
         except KubectlError as error:
             said = str(error)
         return f"$ kubectl {' '.join(arguments)}\n{said}"
-
-    def told_of(self, task):
-        return json.dumps(task.show(), indent=1)
