@@ -38,11 +38,12 @@ class Chart:
     def uninstall(self):
         self.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "8m")
 
-    def rendered(self, *more):
-        return self.helm("template", RELEASE, CHART, "--kube-version", KUBERNETES, *self.values(more))
+    def rendered(self, *arguments, release=RELEASE):
+        """The manifests, made without a look at the cluster."""
+        return self.helm("template", release, CHART, "--kube-version", KUBERNETES, *self.values([]), *arguments)
 
-    def lint(self, *more):
-        return self.helm("lint", "--strict", CHART, "--kube-version", KUBERNETES, *self.values(more))
+    def lint(self):
+        self.helm("lint", "--strict", CHART, "--kube-version", KUBERNETES, *self.values([]))
 
     def is_installed(self):
         return any(one["name"] == RELEASE for one in json.loads(self.helm("list", "--namespace", NAMESPACE, "--output", "json")))

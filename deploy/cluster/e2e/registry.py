@@ -1,6 +1,6 @@
 """A registry that has no image: what containerd asks for images of `localhost/…` in the cluster's network.
 
-A version that begins with "v8." never answers, so that its pull goes on; all others are not found.
+The pull of version SLOW goes on until `let_go`; then, and for every other version, there is no such image.
 """
 
 import http.server
@@ -11,8 +11,8 @@ SLOW, MISSING = "v8.0.0", "v9.0.0"
 
 class Registry:
     def __init__(self):
-        self.stopping = threading.Event()
-        stopping = self.stopping
+        self.let_gone = threading.Event()
+        let_gone = self.let_gone
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_HEAD(self):
@@ -22,8 +22,8 @@ class Registry:
                 self.answer()
 
             def answer(self):
-                if "/manifests/v8." in self.path:
-                    stopping.wait(600)
+                if self.path.endswith(f"/manifests/{SLOW}"):
+                    let_gone.wait(600)
                 body = b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "there is no such image"}]}'
                 self.send_response(404)
                 self.send_header("Content-Type", "application/json")
@@ -39,6 +39,10 @@ class Registry:
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def let_go(self):
+        """Ends the pulls of SLOW: until then the kubelet does not let go of a pod that was deleted."""
+        self.let_gone.set()
+
     def stop(self):
-        self.stopping.set()
+        self.let_go()
         self.server.shutdown()

@@ -38,7 +38,8 @@ def a_cancel_while_the_image_is_pulled_ends_the_task_at_once(world):
     task.wait_for_phase("pulling")
     job.cancel()
     task.wait_for_end("cancelled", seconds=10)
-    until("the pod is left", lambda: task.pods()[0].is_gone, 180)
+    world.registry.let_go()
+    until("the pod is left", lambda: task.pods()[0].is_gone, 60)
 
 
 @scenario(ci=True)

@@ -27,6 +27,13 @@ def an_upgrade_keeps_the_master_key(world):
 
 
 @scenario(ci=True)
+def a_master_key_that_is_rendered_without_a_look_at_the_first_is_refused(world):
+    rendered = world.chart.rendered("--show-only", "templates/secrets.yaml")
+    refusal = world.kubectl.fails("apply", "--namespace", NAMESPACE, "--filename", "-", given=rendered)
+    expect(refusal and "immutable" in refusal, f"another master key was taken: {refusal}")
+
+
+@scenario(ci=True)
 def an_uninstall_in_the_midst_of_a_sync_leaves_no_finalizer(world):
     task = Job(world, "uninstalled", {"take_seconds": 600}).sync()
     task.wait_for_phase("running")
