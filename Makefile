@@ -1,9 +1,9 @@
 # What there is to do here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench chaos e2e openapi
+.PHONY: help run test check bench chaos e2e openapi images cluster-up cluster-down cluster-test
 
 help: ## List these targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build it, run it on http://localhost:8080 and show a first sync (Ctrl-C stops it)
 	@cargo build --release --workspace --bin olake --bin sample-connector
@@ -26,3 +26,15 @@ e2e: ## Install the chart on a real Kubernetes of one node, made for it, and pro
 
 openapi: ## Write openapi.yaml anew from the code
 	@cargo run --quiet --bin olake-api -- openapi > openapi.yaml
+
+images: ## Make the images of the API, the worker and the sample connector (no Docker needed) in target/images
+	@deploy/docker/images.sh --build target/images
+
+cluster-up: ## Start a Kubernetes of one node on this machine (the first time it builds it, for about ten minutes)
+	@deploy/cluster/cluster.sh up
+
+cluster-down: ## End that Kubernetes and remove all it has written
+	@deploy/cluster/cluster.sh down
+
+cluster-test: ## Prove on a cluster of its own that such a Kubernetes works and leaves nothing
+	@deploy/cluster/test.sh

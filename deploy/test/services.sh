@@ -7,8 +7,11 @@
 # The programs come from Debian's packages postgresql and redis-server; no service of the system is touched. PostgreSQL
 # refuses to run as root, so root runs it as the user postgres (or nobody). Both are set up for speed, not to keep
 # anything: fsync is off, unless OLAKE_TEST_DURABLE=1 (the bench measures with it). "up" on a folder whose services run
-# already prints the same lines again.
+# already prints the same lines again. OLAKE_TEST_LISTEN is another address than 127.0.0.1: then every host that reaches it
+# is let in without a password (deploy/cluster, where only the cluster's pods do).
 set -euo pipefail
+
+listen=${OLAKE_TEST_LISTEN:-127.0.0.1}
 
 fail() {
     echo "services.sh: $*" >&2
@@ -45,12 +48,12 @@ as_postgres() {
     (cd / && runuser -u "$user" -- "$@")
 }
 
-# A port of the loopback on which nothing listens just now.
+# A port on which nothing listens just now.
 free_port() {
     local port
     for _ in $(seq 100); do
         port=$((20000 + RANDOM % 12000))
-        if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+        if ! (exec 3<>"/dev/tcp/$listen/$port") 2>/dev/null; then
             echo "$port"
             return
         fi
@@ -82,10 +85,13 @@ start_postgres() {
     echo "$data" >"$dir/postgres.data"
     as_postgres "$bin/initdb" --pgdata="$data" --username=olake --auth=trust --encoding=UTF8 --locale=C --no-sync \
         >"$dir/postgres.log" 2>&1 || fail "initdb failed: $(tail -n 5 "$dir/postgres.log")"
+    if [ "$listen" != 127.0.0.1 ]; then
+        echo "host all all all trust" | as_postgres tee --append "$data/pg_hba.conf" >/dev/null
+    fi
     for _ in 1 2 3 4 5; do
         port=$(free_port)
         if as_postgres "$bin/pg_ctl" start --wait --timeout=60 --silent --pgdata="$data" --log="$data/server.log" \
-            --options="-c port=$port -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
+            --options="-c port=$port -c listen_addresses=$listen -c unix_socket_directories= \
                 -c max_connections=300 -c shared_buffers=64MB -c autovacuum_naptime=10min $durability" >>"$dir/postgres.log" 2>&1; then
             echo "$port" >"$dir/postgres.port"
             as_postgres cat "$data/postmaster.pid" | head -n 1 >"$dir/postgres.pid"
@@ -100,10 +106,10 @@ start_redis() {
     command -v redis-server >/dev/null || fail "Redis is missing: apt-get install redis-server"
     for _ in 1 2 3 4 5; do
         port=$(free_port)
-        redis-server --bind 127.0.0.1 --port "$port" --save "" --appendonly no --daemonize yes \
+        redis-server --bind "$listen" --protected-mode no --port "$port" --save "" --appendonly no --daemonize yes \
             --dir "$dir" --pidfile "$dir/redis.pid" --logfile "$dir/redis.log" >/dev/null
         for _ in $(seq 100); do
-            if is_running "$dir/redis.pid" redis-server && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            if is_running "$dir/redis.pid" redis-server && (exec 3<>"/dev/tcp/$listen/$port") 2>/dev/null; then
                 echo "$port" >"$dir/redis.port"
                 return
             fi
@@ -131,8 +137,8 @@ case $action in
     up)
         is_running "$dir/postgres.pid" postgres || start_postgres
         is_running "$dir/redis.pid" redis-server || start_redis
-        echo "export OLAKE_TEST_POSTGRES_URL=postgres://olake@127.0.0.1:$(cat "$dir/postgres.port")/postgres"
-        echo "export OLAKE_TEST_REDIS_URL=redis://127.0.0.1:$(cat "$dir/redis.port")/0"
+        echo "export OLAKE_TEST_POSTGRES_URL=postgres://olake@$listen:$(cat "$dir/postgres.port")/postgres"
+        echo "export OLAKE_TEST_REDIS_URL=redis://$listen:$(cat "$dir/redis.port")/0"
         ;;
     down)
         # SIGQUIT is PostgreSQL's immediate shutdown: nothing is to be kept.
