@@ -36,5 +36,6 @@ cluster-up: ## Start a Kubernetes of one node on this machine (the first time it
 cluster-down: ## End that Kubernetes and remove all it has written
 	@deploy/cluster/cluster.sh down
 
-cluster-test: ## Prove on a cluster of its own that such a Kubernetes works and leaves nothing
+cluster-test: ## Prove on a cluster of its own that such a Kubernetes works and leaves nothing, and that images are right
 	@deploy/cluster/test.sh
+	@deploy/docker/test.sh
