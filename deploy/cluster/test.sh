@@ -28,9 +28,10 @@ proves() {
 # ends NAMESPACE POD PHASE: waits until the pod has ended so.
 ends() {
     kubectl --namespace "$1" wait "pod/$2" --for "jsonpath={.status.phase}=$3" --timeout=60s >/dev/null ||
-        fail "pod $2: $(kubectl --namespace "$1" get pod "$2" --output jsonpath='{.status}')"
+        fail "pod $2: $(kubectl --namespace "$1" get pod "$2" --output jsonpath='{.status}' && says "$1" "$2")"
 }
-# pod NAMESPACE NAME IMAGE COMMAND…: a pod that keeps to the standard "restricted"; as the service account "asker" if there is one.
+# pod NAMESPACE NAME IMAGE ARGUMENT…: a pod that keeps to the standard "restricted", as the service account "asker" if there
+# is one, with the variables of "environment".
 pod() {
     local namespace=$1 name=$2 image=$3 account=default
     shift 3
@@ -47,6 +48,7 @@ spec:
   - name: main
     image: $image
     imagePullPolicy: Never
+    env: [${environment:-}]
     args: $(python3 -c 'import json, sys; print(json.dumps(sys.argv[1:]))' "$@")
     securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
 END
@@ -63,9 +65,8 @@ machine() {
     done
     iptables-save 2>/dev/null | grep KUBE- || true
     find /sys/fs/cgroup -maxdepth 2 -name "olake-cluster-$OLAKE_TEST_CLUSTER"
-    ls -d "$data" /var/lib/kubelet /var/lib/cni /var/log/containers /var/log/pods /tmp/olake-test-postgres.* 2>/dev/null || true
-    # Processes that have something of the cluster in their command line; not those of this test itself.
-    grep -lsaF "$data" /proc/[0-9]*/cmdline | grep -v "^/proc/$$/" || true
+    ls -d "$data" /var/lib/kubelet /var/lib/cni /var/log/containers /var/log/pods 2>/dev/null || true
+    pgrep --full --list-full "$data" || true
 }
 
 trap 'cluster down' EXIT
@@ -108,8 +109,8 @@ kubectl --namespace asking create role asker --verb get,list --resource pods >/d
 kubectl --namespace asking create rolebinding asker --role asker --serviceaccount asking:asker >/dev/null
 pod asking allowed localhost/kubectl:1 get pods --output name
 pod asking forbidden localhost/kubectl:1 get pods --namespace default
-pod asking by-name localhost/kubectl:1 --server https://kubernetes.default.svc get pods --output name \
-    --certificate-authority /var/run/secrets/kubernetes.io/serviceaccount/ca.crt
+environment='{name: KUBERNETES_SERVICE_HOST, value: kubernetes.default.svc}' \
+    pod asking by-name localhost/kubectl:1 get pods --output name
 ends asking allowed Succeeded
 expect "what a Role allows" "$(says asking allowed)" '*pod/allowed*'
 ends asking forbidden Failed
@@ -140,7 +141,10 @@ ends default again Succeeded
 proves "programs that were killed are started again by another 'up'"
 
 "$here/services.sh" up asking >/dev/null # and left running
+database=$(cat "$data/services/postgres.data")
+[ -d "$database" ] || fail "there is no folder $database"
 cluster down
+[ ! -e "$database" ] || fail "PostgreSQL's folder $database is left"
 after=$(machine)
 [ "$before" = "$after" ] || fail "'down' leaves something: $(diff <(echo "$before") <(echo "$after"))"
 proves "'down' leaves nothing: no process, mount, bridge, rule, setting, cgroup or file"

@@ -171,26 +171,33 @@ def carry_out(image, word, rest, arguments):
             raise ValueError(f"{word} is not understood here")
 
 
-def read(arguments):
-    """Carries out the stages of the Dockerfile up to the wanted one, and returns it."""
-    stages, name = {}, None
-    with open(arguments.dockerfile, encoding="utf-8") as dockerfile:
+def stages(path):
+    """The stages of a Dockerfile by their name: each what it is FROM, and its instructions."""
+    found = {}
+    with open(path, encoding="utf-8") as dockerfile:
         for number, word, rest in instructions(dockerfile):
-            try:
-                if word == "FROM":
-                    if name == arguments.target:
-                        break
-                    base, _, name = rest.split()
-                    if name != "build" and base != "scratch" and base not in stages:
-                        raise ValueError(f"{base} is no earlier stage, nor scratch")
-                    stages[name] = Image(stages.get(base))
-                elif name != "build":
-                    carry_out(stages[name], word, rest, arguments)
-            except (KeyError, ValueError) as error:
-                sys.exit(f"{arguments.dockerfile}:{number}: {error}")
-    if arguments.target not in stages:
-        sys.exit(f"{arguments.dockerfile} has no target {arguments.target}")
-    return stages[arguments.target]
+            if word == "FROM":
+                base, _, name = rest.split()
+                found[name] = (base, [])
+            else:
+                found[name][1].append((number, word, rest))
+    return found
+
+
+def carried_out(target, found, arguments):
+    """The image that a stage comes to, on that of the stage it is FROM."""
+    if target == "scratch":
+        return Image()
+    if target not in found:
+        sys.exit(f"{arguments.dockerfile} has no target {target}")
+    base, lines = found[target]
+    image = carried_out(base, found, arguments)
+    for number, word, rest in lines:
+        try:
+            carry_out(image, word, rest, arguments)
+        except ValueError as error:
+            sys.exit(f"{arguments.dockerfile}:{number}: {error}")
+    return image
 
 
 def main():
@@ -199,7 +206,7 @@ def main():
         parser.add_argument("--" + option, required=True)
     parser.add_argument("out")
     arguments = parser.parse_args()
-    archive = read(arguments).archive(arguments.name)
+    archive = carried_out(arguments.target, stages(arguments.dockerfile), arguments).archive(arguments.name)
     with open(arguments.out + ".new", "wb") as out:
         out.write(archive)
     os.replace(arguments.out + ".new", arguments.out)

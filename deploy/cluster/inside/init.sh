@@ -26,7 +26,7 @@ for folder in /var/lib/kubelet /var/lib/cni /var/log/containers /var/log/pods; d
     mount --bind "$data/host$folder" "$folder"
 done
 
-printf '%s\n' "nameserver $dns" "search default.svc.cluster.local svc.cluster.local cluster.local" "options ndots:5" \
+printf '%s\n' "nameserver $dns" "search default.svc.cluster.local svc.cluster.local cluster.local" "options ndots:5 timeout:1 attempts:5" \
     >"$data/conf/resolv.inside"
 mount --bind "$data/conf/resolv.inside" /etc/resolv.conf
 
