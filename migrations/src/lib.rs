@@ -11,6 +11,7 @@
 //! 3. change the entities in `olake_shared::store`; 4. `make test` runs it on both databases.
 
 mod dialect;
+mod m20261124_attempts_of_pods;
 mod m20261124_initial;
 mod m20261124_list_revisions;
 mod m20261124_notifications;
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_notifications::Migration),
             Box::new(m20261124_states_of_operators::Migration),
             Box::new(m20261124_list_revisions::Migration),
+            Box::new(m20261124_attempts_of_pods::Migration),
         ]
     }
 }

@@ -1,7 +1,7 @@
 //! The key ring: one current master key which seals, and retired ones which still open.
 //!
 //! From each master key are derived (HKDF with SHA-256, one label for each purpose): a key for the tokens which stand
-//! for secrets in configs, a key for texts at rest, and the key's id, which stands in every sealed text.
+//! for secrets in configs, a key for texts at rest, one for the tokens of agents, and the key's id, which stands in every sealed text.
 //! AES-256-GCM-SIV seals both. Tokens use a fixed nonce, so that one secret in one place always gives one token
 //! (SIV makes that safe: it tells equal texts in the same place, and nothing else); texts at rest use a random one.
 
@@ -68,6 +68,7 @@ struct DerivedKeys {
     id: String,
     tokens: Aes256GcmSiv,
     rest: Aes256GcmSiv,
+    attempts: [u8; 32],
 }
 
 impl KeyRing {
@@ -129,6 +130,16 @@ impl KeyRing {
         open(&self.by_id(id)?.tokens, [0; NONCE_BYTES], aad, &bytes)
     }
 
+    /// The current key for the tokens of agents, with its id.
+    pub(super) fn attempt_key(&self) -> (&str, &[u8; 32]) {
+        (&self.current.id, &self.current.attempts)
+    }
+
+    /// The key for the tokens of agents that has this id.
+    pub(super) fn attempt_key_by_id(&self, id: &str) -> Option<&[u8; 32]> {
+        self.by_id(id).map(|key| &key.attempts)
+    }
+
     fn by_id(&self, id: &str) -> Option<&DerivedKeys> {
         std::iter::once(&self.current).chain(&self.retired).find(|key| key.id == id)
     }
@@ -156,6 +167,7 @@ impl DerivedKeys {
             id: hex(&Sha256::digest(derive("id"))[..4]),
             tokens: Aes256GcmSiv::new(&derive("tokens").into()),
             rest: Aes256GcmSiv::new(&derive("rest").into()),
+            attempts: derive("attempts"),
         })
     }
 }

@@ -6,6 +6,7 @@
 //! - [`keyfile`] keeps the master key of a one-machine installation in its data folder.
 //! - [`password`] hashes the passwords of accounts, [`token`] makes and hashes session tokens.
 //! - [`signature`] signs notifications.
+//! - [`KeyRing::attempt_token`] makes what the agent of a pod shows to be let in.
 //!
 //! Invariants: no error and no `Debug` of this module shows a secret or a key; sealed texts name the key (by id) that
 //! made them, so that keys can be changed; a sealed text opens only in the place it was made for.
@@ -13,6 +14,7 @@
 //! To seal another kind of thing: give [`KeyRing::seal_text`] an `aad` that says what and whose it is, such as
 //! `tasks|<id>|input`, and never the same for two different things.
 
+mod attempt_token;
 mod config_secrets;
 pub mod keyfile;
 mod keyring;

@@ -41,6 +41,8 @@ pub enum What {
     CancelWish,
     /// It wrote statistics or log lines.
     Progress,
+    /// What its connector left is told as a whole: its worker is to look at it.
+    Recorded,
     /// No task, but a notification that is to be delivered now.
     Notification,
 }
@@ -93,12 +95,13 @@ impl Events {
     }
 }
 
-/// Text for the wire: `created`, `cancel_wish`, `progress`, `notification`, or a status word.
+/// Text for the wire: `created`, `cancel_wish`, `progress`, `recorded`, `notification`, or a status word.
 fn word(what: What) -> &'static str {
     match what {
         What::Created => "created",
         What::CancelWish => "cancel_wish",
         What::Progress => "progress",
+        What::Recorded => "recorded",
         What::Notification => "notification",
         What::Status(status) => status.as_str(),
     }
@@ -109,6 +112,7 @@ fn read_word(text: &str) -> Option<What> {
         "created" => Some(What::Created),
         "cancel_wish" => Some(What::CancelWish),
         "progress" => Some(What::Progress),
+        "recorded" => Some(What::Recorded),
         "notification" => Some(What::Notification),
         other => other.parse().ok().map(What::Status),
     }
@@ -120,7 +124,8 @@ mod tests {
 
     #[test]
     fn every_event_survives_the_wire() {
-        let mut all = vec![What::Created, What::CancelWish, What::Progress, What::Notification];
+        let mut all =
+            vec![What::Created, What::CancelWish, What::Progress, What::Recorded, What::Notification];
         all.extend(TaskStatus::ALL.iter().map(|status| What::Status(*status)));
         for what in all {
             assert_eq!(read_word(word(what)), Some(what));

@@ -9,7 +9,7 @@
 //! To add a result: give [`Findings`] a field, fill it in [`Findings::observe`], and answer it with a method
 //! that says in words what is missing.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
 
 use olake_shared::{domain::task::FailureClass, json::parse_json};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -96,11 +96,18 @@ const TAIL_LINE_BYTES: usize = 2000;
 /// What was seen so far in the lines of one run.
 #[derive(Default)]
 pub struct Findings {
-    spec: Option<SpecResult>,
-    check: Option<CheckResult>,
-    totals: Option<Totals>,
-    fatal: Option<String>,
-    tail: VecDeque<String>,
+    pub(crate) spec: Option<SpecResult>,
+    pub(crate) check: Option<CheckResult>,
+    pub(crate) totals: Option<Totals>,
+    pub(crate) fatal: Option<String>,
+    pub(crate) tail: VecDeque<String>,
+}
+
+/// Without a content: lines may hold secrets.
+impl fmt::Debug for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Findings").field("lines", &self.tail.len()).finish_non_exhaustive()
+    }
 }
 
 impl Findings {

@@ -15,14 +15,14 @@
 //! in [`Worker::run`].
 
 mod claims;
-mod describe;
+pub(crate) mod describe;
 mod interpret;
 mod lease;
 mod leftovers;
 mod notify;
 mod orphans;
 mod places;
-mod redact;
+pub(crate) mod redact;
 mod retention;
 mod run;
 mod running;

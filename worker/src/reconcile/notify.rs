@@ -65,7 +65,7 @@ fn concerns(event: &Event) -> bool {
     match event.what {
         What::Notification => true,
         What::Status(status) => status.is_end() && event.job.is_some(),
-        What::Created | What::CancelWish | What::Progress => false,
+        What::Created | What::CancelWish | What::Progress | What::Recorded => false,
     }
 }
 

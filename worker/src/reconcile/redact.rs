@@ -39,6 +39,16 @@ impl Redactor {
         }
     }
 
+    /// A redactor that masks these, as [`Self::forms`] has given them.
+    pub fn of_forms(forms: Vec<String>) -> Self {
+        Self(forms)
+    }
+
+    /// All forms of the secrets, those first that are masked first.
+    pub fn forms(&self) -> &[String] {
+        &self.0
+    }
+
     fn add(&mut self, secret: &str) {
         if secret.len() < SHORTEST {
             return;

@@ -348,12 +348,22 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// Takes over what somebody else found in the lines, who has stored them as well.
+    fn take_findings(&mut self, findings: Findings, lines: u64) {
+        self.first_line = i64::try_from(lines).unwrap_or(i64::MAX);
+        findings.tail.iter().for_each(|text| self.said.note(text));
+        self.findings = findings;
+    }
+
     /// Puts together what is written with the end.
     async fn finish(&mut self, ended: Option<Ended>) -> Final {
         let (seen, catalog) = match ended {
             None => (Seen::Vanished, None),
             Some(ended) => {
-                let rest = ended.rest;
+                let mut rest = ended.rest;
+                if let Some(findings) = rest.findings.take() {
+                    self.take_findings(findings, rest.progress.first_line);
+                }
                 if let Some(state) = rest.progress.state {
                     self.state = Some(state.into_string());
                 }

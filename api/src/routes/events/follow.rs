@@ -73,7 +73,7 @@ impl TaskEvent {
             What::Status(status) => (WhatWord::Status, Some(status.into())),
             What::CancelWish => (WhatWord::CancelRequested, None),
             What::Progress => (WhatWord::Progress, None),
-            What::Notification => return None,
+            What::Recorded | What::Notification => return None,
         };
         Some(Self { task_id: event.task.to_string(), job_id: event.job, what, status })
     }

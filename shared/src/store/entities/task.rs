@@ -21,6 +21,7 @@ pub struct Model {
     pub not_before: Option<i64>,
     pub scheduled_for: Option<i64>,
     pub cancel_requested_at: Option<i64>,
+    pub force_end_requested_at: Option<i64>,
     pub after_task_id: Option<Uuid>,
     pub after_condition: Option<String>,
     pub slot_key: Option<String>,

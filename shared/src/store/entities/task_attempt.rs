@@ -20,6 +20,13 @@ pub struct Model {
     pub failure_class: Option<String>,
     pub failure_message: Option<String>,
     pub exit_code: Option<i32>,
+    pub pod_uid: Option<String>,
+    pub pod_name: Option<String>,
+    pub node: Option<String>,
+    pub incarnation: i64,
+    pub push_sequence: i64,
+    pub final_record: Option<String>,
+    pub final_incarnation: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

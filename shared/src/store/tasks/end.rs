@@ -183,7 +183,11 @@ impl Queue {
             }
         }
         match &end.state {
-            Some((sequence, state)) => write_state(store, tx, fence, job, *sequence, state).await,
+            // Agents of pods have stored states before it that its owner has not counted: it is the last all the same.
+            Some((sequence, state)) => {
+                let sequence = (*sequence).max(row.state_sequence + 1);
+                write_state(store, tx, fence, job, sequence, state).await
+            }
             None => Ok(()),
         }
     }

@@ -5,6 +5,7 @@
 //! - [`due`]: what is to be done, and [`limits`]: what holds it back;
 //! - [`claim`]: a worker takes what is due, and gets what its connector needs;
 //! - [`progress`]: phase, state, statistics and log lines while the connector runs;
+//! - [`pods`]: what the agents of pods may do and tell;
 //! - [`end`]: the one transaction that ends an attempt;
 //! - [`mod@cancel`], what people wish;
 //! - [`chain`]: tasks that wait for the end of another one;
@@ -22,6 +23,7 @@ pub mod due;
 pub mod end;
 pub mod input;
 pub mod limits;
+pub mod pods;
 pub mod progress;
 pub mod read;
 
@@ -245,7 +247,8 @@ async fn end_attempt(
     row: &task::Model,
     failure: Option<&Failure>,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE task_attempts SET ended_at = $3, failure_class = $4, failure_message = $5, exit_code = $6 \
+    let sql = "UPDATE task_attempts SET ended_at = $3, failure_class = $4, failure_message = $5, exit_code = $6, \
+               final_record = NULL \
                WHERE task_id = $1 AND attempt = $2 AND ended_at IS NULL";
     let values: [Db; 6] = [
         row.id.into(),

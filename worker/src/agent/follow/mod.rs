@@ -32,7 +32,7 @@ use chrono::{DateTime, Utc};
 use self::{console::Console, log_file::LogFile, watched::WatchedFile};
 use crate::connector::{
     output::LogLine,
-    result::parse_catalog,
+    result::{Findings, parse_catalog},
     state::{StateText, Stats, parse_state, parse_stats},
 };
 
@@ -61,6 +61,9 @@ pub enum FollowError {
         /// The most that is read.
         limit: u64,
     },
+    /// What the agent of a pod could not read, in its words.
+    #[error("{0}")]
+    Told(String),
     /// Log was compressed before it was read: lines are missing.
     #[error("{} was compressed before it was read: its lines are missing from the log", path.display())]
     Missed {
@@ -103,6 +106,9 @@ pub struct Ending {
     pub difference: Option<String>,
     /// The last lines of the console, for when no reason is in the log.
     pub console_tail: Vec<String>,
+    /// What all lines of the attempt said, when whoever read them has told it: they are stored already then, and
+    /// `progress.first_line` is their number.
+    pub findings: Option<Findings>,
 }
 
 /// Follows one attempt's output folder.
@@ -168,7 +174,7 @@ impl FolderFollower {
         self.read_files(&mut progress, true);
         let streams = final_text(&mut self.streams, &mut progress.errors);
         let difference = final_text(&mut self.difference, &mut progress.errors);
-        Ending { progress, streams, difference, console_tail: self.console.tail() }
+        Ending { progress, streams, difference, console_tail: self.console.tail(), findings: None }
     }
 
     fn read_files(&mut self, progress: &mut Progress, last: bool) {
