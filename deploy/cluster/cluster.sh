@@ -31,6 +31,7 @@ cgroup=olake-cluster-$name
 inner=$data/conf/admin.kubeconfig # works in the cluster's network
 outer=$data/kubeconfig            # works on this machine
 marker=$data/olake-cluster        # says that the folder is a cluster's, and where its programs are
+made=/run/olake-cluster.made      # folders of this machine that were made by whichever cluster was the first
 
 fail() {
     echo "cluster.sh: $*" >&2
@@ -124,7 +125,7 @@ make_namespaces() {
     make_cgroups
     # Mount points which the programs cannot be told to have elsewhere; folders of the cluster's own are mounted there.
     for folder in /var/lib/kubelet /var/lib/cni /var/log/containers /var/log/pods; do
-        [ -d "$folder" ] || { mkdir -p "$folder" && echo "$folder" >>"$data/made"; }
+        [ -d "$folder" ] || { mkdir -p "$folder" && echo "$folder" >>"$made"; }
     done
     setsid unshare --mount --net --pid --fork --kill-child --propagation private \
         "$here/inside/init.sh" "$data" "${OLAKE_TEST_CLUSTER_TTL:-14400}" >"$data/log/init.log" 2>&1 </dev/null 8<&- &
@@ -198,9 +199,11 @@ clean() {
     # The servers of services.sh are gone; their process ids meant something in the namespaces only.
     rm -f "$data"/services/*.pid
     [ ! -d "$data/services" ] || "$here/../test/services.sh" down "$data/services"
-    # Another cluster may have its folders mounted there: then they stay.
-    if [ -f "$data/made" ] && ! compgen -G "/sys/fs/cgroup/*/olake-cluster-*" >/dev/null; then
-        xargs rmdir --ignore-fail-on-non-empty <"$data/made"
+    # Another cluster may have its folders mounted there: then they stay until the last one is down.
+    if [ -f "$made" ] && ! compgen -G "/sys/fs/cgroup/olake-cluster-*" >/dev/null &&
+        ! compgen -G "/sys/fs/cgroup/*/olake-cluster-*" >/dev/null; then
+        xargs rmdir --ignore-fail-on-non-empty <"$made" || true # one may be gone already
+        rm "$made"
     fi
     find "$data" -mindepth 1 -delete
 }
@@ -244,7 +247,7 @@ case $command in
         proxy_up "$$" "$pid" "$@"
         ;;
     kubeconfig)
-        [ -f "$outer" ] || fail "the cluster '$name' is not up"
+        need_first_process >/dev/null # one that has ended by itself leaves the file
         echo "$outer"
         ;;
     *)
