@@ -52,13 +52,14 @@ operation that takes a config takes them back as the secrets they stand for.
 spellings with the filter as the last part of the path, `…/jobs/dest_id="1"` and `…/jobs/source_id="1"` (the quotes
 optional, URL-encoded or not), mean the same.
 
-**GET with a body.** Some GET operations take their parameters as a JSON body as well. A config is never taken from a
-query string, because those end in logs.
+**GET with a body.** Some GET operations take their parameters as a JSON body as well; what is in the body wins. A config is
+taken from the body alone: in a query string, which ends in logs, it is refused.
 
 **Lists that are polled.** The lists of jobs, sources and destinations carry a weak `ETag`. A `GET` with `If-None-Match`
 is a 304 without a body as long as nothing of the project has changed.
 
-**Concurrent changes.** Items carry an `ETag`. A `PUT` with `If-Match` changes just that revision, and is a 412 otherwise.
+**Concurrent changes.** Items carry an `ETag`. A `PUT` or `DELETE` of an item with `If-Match` changes just that revision, and
+is a 412 otherwise. So is the `PUT` of a job's state and of the notification settings.
 "#;
 
 /// The operations and their documentation.

@@ -29,10 +29,10 @@ use crate::{
     document::{self, Document},
     layers::body_limit,
     problem::Problem,
-    profile,
+    written,
 };
 
-const MEDIA_TYPE: &str = "application/json";
+pub(crate) const MEDIA_TYPE: &str = "application/json";
 
 /// A JSON body, of a request or of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl<T: Type> Payload for Json<T> {
 
 impl<T: ToJSON> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        profile::answer(self.0.to_json().unwrap_or_default(), MEDIA_TYPE)
+        written::hold(self.0.to_json().unwrap_or_default(), MEDIA_TYPE)
     }
 }
 

@@ -22,6 +22,7 @@ pub mod envelope;
 pub mod first_admin;
 pub mod hang_up;
 pub mod interactive;
+pub mod items;
 pub mod json;
 pub mod layers;
 pub mod openapi;
@@ -35,6 +36,8 @@ pub mod server;
 pub mod slow_client;
 pub mod streams;
 pub mod ui_files;
+pub mod unreadable;
+pub mod written;
 
 pub use app::{app, document, service, spec_yaml};
 pub use context::Context;

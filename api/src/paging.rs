@@ -1,28 +1,27 @@
 //! Pages of lists: an opaque cursor, and the `Link` header that names the next page.
 //!
-//! A list is unpaged unless its `limit` is given. One item more than the page is read: it tells whether there is a
-//! next page, and is not shown.
+//! A list is unpaged unless its `limit` is given. One key more than the page is read: it tells whether there is a
+//! next page, and is not shown. The items are in [`crate::items`].
 
-use chrono::{DateTime, Utc};
-use olake_shared::store::connections::Page;
+use olake_shared::store::{connections::Page, lists::Key};
 use poem::http::Uri;
 use poem_openapi::{
     ApiResponse,
     types::{ParseFromJSON, ToJSON, Type},
 };
 
-use crate::{envelope::Envelope, json::Json, problem::Problem};
+use crate::{items::Items, problem::Problem};
 
 /// No page is longer; a larger `limit` is cut to it.
 pub const LONGEST_PAGE: u64 = 1_000;
 
 /// A list, with the way to its next page.
-#[derive(Debug, ApiResponse)]
-pub enum Paged<T: Type + ParseFromJSON + ToJSON> {
+#[derive(ApiResponse)]
+pub enum Paged<T: Type + ParseFromJSON + ToJSON + 'static> {
     /// Success
     #[oai(status = 200)]
     Ok(
-        Json<Envelope<T>>,
+        Items<T>,
         /// The next page, as `<path>; rel="next"`; absent on the last one
         #[oai(header = "Link")]
         Option<String>,
@@ -32,17 +31,16 @@ pub enum Paged<T: Type + ParseFromJSON + ToJSON> {
 /// What handlers of lists answer.
 pub type PagedAnswer<T> = Result<Paged<T>, Problem>;
 
-/// A list; `next` is the cursor of its next page, `uri` that of the request.
+/// A list of `items`; `next` is the cursor of its next page, `uri` that of the request.
 ///
 /// # Errors
 /// None: the type is what handlers end with.
 pub fn paged<T: Type + ParseFromJSON + ToJSON>(
-    message: impl Into<String>,
-    data: T,
+    items: Items<T>,
     uri: &Uri,
     next: Option<String>,
 ) -> PagedAnswer<T> {
-    Ok(Paged::Ok(Json(Envelope::new(message, data)), next.map(|cursor| next_link(uri, &cursor))))
+    Ok(Paged::Ok(items, next.map(|cursor| next_link(uri, &cursor))))
 }
 
 /// What a request asks of a list.
@@ -67,16 +65,15 @@ impl Wanted {
         Page { limit: self.limit.map(|limit| limit + 1), after: self.after }
     }
 
-    /// Takes the item that is not shown off `items`, and answers the cursor of the next page if there is one. `key`
-    /// says by what an item is sorted: its last update and its id.
-    pub fn cut<T>(self, items: &mut Vec<T>, key: impl Fn(&T) -> (DateTime<Utc>, i64)) -> Option<String> {
+    /// Takes the key that is not shown off `keys`, and answers the cursor of the next page if there is one.
+    pub fn cut(self, keys: &mut Vec<Key>) -> Option<String> {
         let limit = usize::try_from(self.limit?).ok()?;
-        if items.len() <= limit {
+        if keys.len() <= limit {
             return None;
         }
-        items.truncate(limit);
-        let (updated, id) = key(items.last()?);
-        Some(format!("{:x}-{id:x}", updated.timestamp_micros()))
+        keys.truncate(limit);
+        let Key { updated_at, id } = keys.last()?;
+        Some(format!("{updated_at:x}-{id:x}"))
     }
 }
 
@@ -133,19 +130,19 @@ mod tests {
     fn a_cursor_leads_to_the_item_after_the_page() {
         let wanted = Wanted::new(Some(2), None).unwrap();
         assert_eq!(wanted.page().limit, Some(3));
-        let at = |micros| DateTime::from_timestamp_micros(micros).unwrap();
-        let mut items = vec![(at(1_700_000_000_000_003), 9), (at(1_700_000_000_000_002), 8), (at(1), 7)];
-        let cursor = wanted.cut(&mut items, |item| *item).unwrap();
-        assert_eq!(items.len(), 2);
+        let key = |updated_at, id| Key { updated_at, id };
+        let mut keys = vec![key(1_700_000_000_000_003, 9), key(1_700_000_000_000_002, 8), key(1, 7)];
+        let cursor = wanted.cut(&mut keys).unwrap();
+        assert_eq!(keys.len(), 2);
         let next = Wanted::new(Some(2), Some(&cursor)).unwrap();
         assert_eq!(next.page().after, Some((1_700_000_000_000_002, 8)));
     }
 
     #[test]
     fn the_last_page_and_an_unpaged_list_have_no_next() {
-        let mut items = vec![(DateTime::UNIX_EPOCH, 1)];
-        assert_eq!(Wanted::new(Some(1), None).unwrap().cut(&mut items, |item| *item), None);
-        assert_eq!(Wanted::default().cut(&mut items, |item| *item), None);
+        let mut keys = vec![Key { updated_at: 0, id: 1 }];
+        assert_eq!(Wanted::new(Some(1), None).unwrap().cut(&mut keys), None);
+        assert_eq!(Wanted::default().cut(&mut keys), None);
         assert_eq!(Wanted::default().page().limit, None);
     }
 

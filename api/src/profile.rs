@@ -9,7 +9,7 @@
 //! Invariants: a native answer passes as it is; only successes are given another form, errors are the same for all; status
 //! and headers stay (`ETag`, `Link`); keys keep their order and numbers their digits.
 //!
-//! To give an operation another form: a function on its `data`, and a line in [`SHAPES`].
+//! To give an operation another form: a function on its `data` (on an item, if it lists), and a line in [`SHAPES`].
 
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ use poem::{
 use poem_openapi::OperationId;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
+
+use crate::written::{self, Shape};
 
 /// The header that names the profile.
 pub const HEADER: &str = "X-OLake-Profile";
@@ -51,51 +53,19 @@ impl Profile {
     }
 }
 
-tokio::task_local! {
-    /// Set while a request of the UI is answered.
-    static UI: ();
-}
-
-/// An answer that is not text yet.
-#[derive(Clone)]
-struct Tree(Value);
-
-/// Answers a successful value: as text, or kept for this layer, which has yet to give it its form. (Text that was made
-/// here already would have to be read again.)
-pub(crate) fn answer(value: Value, media_type: &'static str) -> Response {
-    let builder = Response::builder().content_type(media_type);
-    if UI.try_with(|()| ()).is_ok() && value.get("success") == Some(&Value::Bool(true)) {
-        let mut response = builder.finish();
-        response.set_data(Tree(value));
-        return response;
-    }
-    builder.body(text(&value))
-}
-
-/// A tree of JSON values always has a text.
-fn text(value: &Value) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_default()
-}
-
 pub(crate) async fn profile<E>(next: E, mut request: Request) -> poem::Result<Response>
 where
     E: Endpoint,
 {
     if Profile::of(request.headers()) == Profile::Native {
-        return Ok(next.call(request).await?.into_response());
+        return Ok(written::write(next.call(request).await?.into_response(), None).await);
     }
     let start = Instant::now();
     wish(&mut request);
-    let mut response = UI.scope((), next.call(request)).await?.into_response();
+    let response = next.call(request).await?.into_response();
     let operation = response.data::<OperationId>().map_or("", |id| id.0);
-    if let Some(Tree(mut tree)) = response.extensions_mut().remove::<Tree>() {
-        if let Some((_, shape)) = SHAPES.iter().find(|(id, _)| *id == operation)
-            && let Some(data) = tree.get_mut("data")
-        {
-            shape(data);
-        }
-        response.set_body(text(&tree));
-    }
+    let shape = SHAPES.iter().find(|(id, _)| *id == operation).map(|(_, shape)| *shape);
+    let response = written::write(response, shape).await;
     if matches!(operation, "testSource" | "testDestination") {
         tokio::time::sleep_until(start + SHOWN).await;
     }
@@ -138,32 +108,27 @@ fn wished(uri: &Uri) -> Option<Uri> {
     Uri::from_parts(changed).ok()
 }
 
-type Shape = fn(&mut Value);
-
-/// The forms of the UI, by operation. What is not here has one form for all.
+/// The forms of the UI, by operation: of its `data`, and of an operation that lists, of each item. What is not here has one
+/// form for all.
 const SHAPES: &[(&str, Shape)] = &[
-    ("listSources", |data| each(data, connection)),
+    ("listSources", connection),
     ("getSource", connection),
     ("testSource", tested),
-    ("listDestinations", |data| each(data, connection)),
+    ("listDestinations", connection),
     ("getDestination", connection),
     ("testDestination", tested),
-    ("listJobs", |data| each(data, job_of_list)),
+    ("listJobs", job_of_list),
     ("getJob", job),
-    ("listJobTasks", |data| each(data, task)),
+    ("listJobTasks", task),
     ("getTaskLogs", |data| without_debug(data.get_mut("task_logs"))),
     ("readTaskLogs", |data| without_debug(data.get_mut("logs"))),
 ];
 
-fn each(data: &mut Value, shape: Shape) {
-    data.as_array_mut().into_iter().flatten().for_each(shape);
-}
-
 /// A source or destination.
 fn connection(item: &mut Value) {
     document(item, "config");
-    if let Some(jobs) = item.get_mut("jobs") {
-        each(jobs, last_run);
+    if let Some(Value::Array(jobs)) = item.get_mut("jobs") {
+        jobs.iter_mut().for_each(last_run);
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     context::Context,
     hang_up::UntilHangUp,
     slow_client::{Hurried, Patience},
+    unreadable::Enveloped,
 };
 
 /// How long requests may go on after the shutdown began.
@@ -131,7 +132,7 @@ struct LowLatency {
 }
 
 impl Acceptor for LowLatency {
-    type Io = UntilHangUp<Hurried<TcpStream>>;
+    type Io = UntilHangUp<Hurried<Enveloped<TcpStream>>>;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
         self.addresses.iter().map(|address| LocalAddr((*address).into())).collect()
@@ -152,7 +153,7 @@ impl Acceptor for LowLatency {
                 // Without it answers are slower, and right all the same.
                 let _ = stream.set_nodelay(true);
                 Ok((
-                    UntilHangUp::new(Hurried::new(stream, Patience::default())),
+                    UntilHangUp::new(Hurried::new(Enveloped::new(stream), Patience::default())),
                     LocalAddr(local.into()),
                     RemoteAddr(remote.into()),
                     Scheme::HTTP,

@@ -120,3 +120,34 @@ async fn a_strangers_large_body_is_not_read() {
     shutdown.cancel();
     serving.await.unwrap().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_cannot_be_read_is_answered_in_the_envelope() {
+    let app = TestApp::sqlite().await;
+    let bound = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let (address, shutdown) = (bound.addresses()[0], app.context.shutdown.clone());
+    let serving = tokio::spawn(bound.serve(app.context.clone()));
+
+    let many = (0..200).map(|n| format!("X-{n}: y\r\n")).collect::<String>();
+    let long = "a".repeat(70_000);
+    let chunked = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (request, status) in [
+        ("rubbish\r\n\r\n".to_owned(), 400),
+        ("GET /health HTTP/9.9\r\n\r\n".to_owned(), 400),
+        ("GET /health HTTP/1.1\r\nno header\r\n\r\n".to_owned(), 400),
+        (format!("GET /health HTTP/1.1\r\n{many}\r\n"), 431),
+        (format!("GET /{long} HTTP/1.1\r\nHost: localhost\r\n\r\n"), 414),
+        (format!("{chunked}rubbish\r\n"), 400),
+    ] {
+        let answer = said(address, &request).await;
+        let shown = &request[..request.len().min(60)];
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{shown}: {answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.to_ascii_lowercase().contains("\r\nx-request-id: "), "{shown}: {head}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["success"], false, "{shown}: {body}");
+        assert!(body["message"].as_str().is_some_and(|message| !message.is_empty()), "{shown}: {body}");
+    }
+    shutdown.cancel();
+    serving.await.unwrap().unwrap();
+}

@@ -329,9 +329,19 @@ on_both_databases! {
         assert_eq!(app.user.post(STREAMS, body).await.data()["streams_config"]["threads"], 7);
         let bad = app.user.post(STREAMS, tested(json!({"host": "bad"}))).await;
         assert_eq!((bad.status, bad.error().as_str()), (422, "discover failed: password authentication failed"));
-        let query = app.user.get(&format!("{STREAMS}?type=postgres&version=v0.9.4&config=%7B%7D")).await;
-        assert_eq!(query.status, 400);
-        assert!(query.error().contains("query string"), "{}", query.error());
+        let both = app.user.json(Method::GET, &format!("{STREAMS}?type=mysql&version=v9.9.9"), tested(json!({"host": "db"}))).await;
+        assert_eq!(both.status, 200, "the body wins: {}", both.text);
+        for config in ["config=%7B%7D", "c%6fnfig=%7B%7D", "config"] {
+            let address = format!("{STREAMS}?type=postgres&version=v0.9.4&{config}");
+            for query in [
+                app.user.get(&address).await,
+                app.user.json(Method::GET, &address, tested(json!({"host": "db"}))).await,
+                app.user.post(&address, tested(json!({"host": "db"}))).await,
+            ] {
+                assert_eq!(query.status, 400);
+                assert!(query.error().contains("query string"), "{}", query.error());
+            }
+        }
         assert_eq!(app.user.get(STREAMS).await.status, 400);
         worker.leave().await;
     }

@@ -11,9 +11,10 @@ use databases::TestDatabase;
 use olake_shared::{
     domain::project::ProjectId,
     store::{
-        Store,
+        ProjectStore, Store,
         connections::{ConnectionInput, Page, Side},
-        jobs::JobFilter,
+        jobs::{Job, JobFilter},
+        lists::Key,
         tasks::end::{Final, Outcome},
     },
 };
@@ -28,7 +29,18 @@ on_both_databases!(
     changes_of_many_jobs_at_once_are_all_counted,
     the_brief_list_is_the_list_without_documents,
     names_are_searched_for_as_they_are,
+    what_changes_after_the_keys_were_read_is_read_by_them_all_the_same,
 );
+
+fn ids(keys: &[Key]) -> Vec<i64> {
+    keys.iter().map(|key| key.id).collect()
+}
+
+/// The jobs of a list.
+async fn jobs(project: &ProjectStore, filter: &JobFilter, page: Page) -> Vec<Job> {
+    let keys = project.job_keys(filter, page).await.unwrap();
+    project.jobs(&ids(&keys)).await.unwrap()
+}
 
 async fn revision(store: &Store, project: &str) -> i64 {
     store.project_with_revision(&ProjectId::new(project)).await.unwrap().1
@@ -89,7 +101,7 @@ async fn what_lists_do_not_show_leaves_the_revision_alone(db: TestDatabase) {
     let task = project.create_sync(id, user).await.unwrap().task;
     let claimed = claim(store, task).await;
     let before = revision(store, "123").await;
-    project.jobs(&JobFilter::default(), Page::default()).await.unwrap();
+    jobs(&project, &JobFilter::default(), Page::default()).await;
     project.job(id).await.unwrap();
     store.queue().push_state(claimed.fence, id, 1, "{}").await.unwrap();
     store.queue().push_stats(claimed.fence, "{}", Some(1), Some(1)).await.unwrap();
@@ -105,7 +117,7 @@ async fn an_account_that_goes_counts_once(db: TestDatabase) {
     let before = revision(store, "123").await;
     store.connection().execute_unprepared(&format!("DELETE FROM users WHERE id = {user}")).await.unwrap();
     assert_eq!(revision(store, "123").await, before + 1);
-    assert_eq!(project.jobs(&JobFilter::default(), Page::default()).await.unwrap()[0].created_by, None);
+    assert_eq!(jobs(&project, &JobFilter::default(), Page::default()).await[0].created_by, None);
 }
 
 async fn changes_of_many_jobs_at_once_are_all_counted(db: TestDatabase) {
@@ -123,7 +135,7 @@ async fn changes_of_many_jobs_at_once_are_all_counted(db: TestDatabase) {
     for done in futures::future::join_all(all).await {
         done.unwrap();
     }
-    let paused = project.jobs(&JobFilter::default(), Page::default()).await.unwrap();
+    let paused = jobs(&project, &JobFilter::default(), Page::default()).await;
     let changed = paused.iter().map(|job| job.revision - 1).sum::<i64>();
     assert_eq!(revision(store, "123").await, before + changed);
     let rows = Statement::from_string(
@@ -146,10 +158,8 @@ async fn the_brief_list_is_the_list_without_documents(db: TestDatabase) {
         }
     }
     let page = Page { limit: Some(2), after: None };
-    let (full, brief) = (
-        project.jobs(&JobFilter::default(), page).await.unwrap(),
-        project.jobs_brief(&JobFilter::default(), page).await.unwrap(),
-    );
+    let full = jobs(&project, &JobFilter::default(), page).await;
+    let brief = project.jobs_brief(&full.iter().map(|job| job.id).collect::<Vec<_>>()).await.unwrap();
     assert_eq!((full.len(), brief.len()), (2, 2));
     for (full, brief) in full.iter().zip(&brief) {
         assert_eq!((full.id, &full.name, &full.last_run), (brief.id, &brief.name, &brief.last_run));
@@ -166,9 +176,7 @@ async fn names_are_searched_for_as_they_are(db: TestDatabase) {
     }
     let found = async |text: &str| {
         let filter = JobFilter { search: Some(text.into()), ..JobFilter::default() };
-        let jobs = project.jobs(&filter, Page::default()).await.unwrap();
-        let brief = project.jobs_brief(&filter, Page::default()).await.unwrap();
-        assert_eq!(jobs.len(), brief.len());
+        let jobs = jobs(&project, &filter, Page::default()).await;
         jobs.into_iter().map(|job| job.name).collect::<Vec<_>>()
     };
     assert_eq!(found("ORDERS").await, ["orders_50%", "Orders nightly"]);
@@ -176,9 +184,26 @@ async fn names_are_searched_for_as_they_are(db: TestDatabase) {
     assert_eq!(found("%").await, ["orders_50%"]);
     assert!(found("' OR 1=1").await.is_empty());
     assert_eq!(found("").await.len(), 3);
-    let sources = project.connections(Side::Source, Some("SHO"), Page::default()).await.unwrap();
+    let sources = project.connection_keys(Side::Source, Some("SHO"), Page::default()).await.unwrap();
+    let sources = project.connections(Side::Source, &ids(&sources)).await.unwrap();
     assert_eq!((sources.len(), sources[0].1.len()), (1, 3));
-    let page = Page { limit: Some(1), after: None };
-    assert_eq!(project.connections(Side::Source, Some("shop"), page).await.unwrap()[0].1.len(), 3);
-    assert!(project.connections(Side::Destination, Some("shop"), page).await.unwrap().is_empty());
+    assert!(
+        project.connection_keys(Side::Destination, Some("shop"), Page::default()).await.unwrap().is_empty()
+    );
+}
+
+async fn what_changes_after_the_keys_were_read_is_read_by_them_all_the_same(db: TestDatabase) {
+    let (project, user) = (project(&db.store).await, user(&db.store).await);
+    for name in ["a", "b", "c", "d"] {
+        project.create_job(&job(name), user).await.unwrap();
+    }
+    let keys = ids(&project.job_keys(&JobFilter::default(), Page::default()).await.unwrap());
+    let [d, c, b, a] = keys[..] else { panic!("{keys:?}") };
+    // It moves to the front of the list, and another goes.
+    project.update_job(a, &job("renamed"), None, user).await.unwrap();
+    project.delete_job(c, None, user).await.unwrap();
+    let first: Vec<_> = project.jobs(&[d, c]).await.unwrap().into_iter().map(|job| job.id).collect();
+    let rest: Vec<_> = project.jobs_brief(&[b, a]).await.unwrap().into_iter().map(|job| job.id).collect();
+    assert_eq!((first, rest), (vec![d], vec![a, b]));
+    assert!(project.jobs(&[]).await.unwrap().is_empty());
 }

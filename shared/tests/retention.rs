@@ -217,7 +217,7 @@ async fn a_deleted_job_goes_with_its_sides_after_a_while(db: TestDatabase) {
         assert_eq!(stage.count(table).await, 1, "{table}");
     }
     assert_eq!(stage.tasks(kept).await.len(), 1);
-    assert_eq!(stage.project.connections(Side::Source, None, Page::default()).await.unwrap().len(), 1);
+    assert_eq!(stage.project.connection_keys(Side::Source, None, Page::default()).await.unwrap().len(), 1);
 }
 
 async fn a_source_that_only_deleted_jobs_use_can_be_deleted(db: TestDatabase) {

@@ -281,7 +281,7 @@ async fn racing_creates_have_one_winner(db: TestDatabase) {
         assert!(matches!(lost, StoreError::NameTaken { .. }), "{lost}");
     }
     assert_eq!(
-        project.connections(Side::Source, None, Page::default()).await.unwrap().len(),
+        project.connection_keys(Side::Source, None, Page::default()).await.unwrap().len(),
         1,
         "a loser left a source"
     );
@@ -332,7 +332,12 @@ async fn projects_do_not_see_each_other(db: TestDatabase) {
     assert!(matches!(other.tasks_of_job(job.id, 10, None).await, Err(StoreError::NotFound(_))));
     let page = other.log_page(None, task, None, 10, Direction::Older, true).await;
     assert!(matches!(page, Err(StoreError::NotFound(_))));
-    assert!(other.jobs(&JobFilter::default(), Page::default()).await.unwrap().is_empty());
+    assert!(other.job_keys(&JobFilter::default(), Page::default()).await.unwrap().is_empty());
+    assert!(
+        other.jobs(&[job.id]).await.unwrap().is_empty()
+            && other.jobs_brief(&[job.id]).await.unwrap().is_empty()
+    );
+    assert!(other.connections(Side::Source, &[job.source.id]).await.unwrap().is_empty());
     let foreign = JobInput { source: SideInput::Existing(job.source.id), ..self::job("x") };
     assert!(matches!(other.create_job(&foreign, user).await, Err(StoreError::NotFound(_))));
 }
@@ -360,7 +365,7 @@ async fn a_job_makes_reuses_or_refuses_its_sides(db: TestDatabase) {
         .unwrap_err();
     assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
     assert_eq!(
-        project.connections(Side::Destination, None, Page::default()).await.unwrap().len(),
+        project.connection_keys(Side::Destination, None, Page::default()).await.unwrap().len(),
         1,
         "half a job was made"
     );
@@ -385,7 +390,8 @@ async fn lists_are_paged_newest_first(db: TestDatabase) {
     for n in 0..5 {
         project.create_job(&job(&format!("job {n}")), user).await.unwrap();
     }
-    let all = project.jobs(&JobFilter::default(), Page::default()).await.unwrap();
+    let keys = project.job_keys(&JobFilter::default(), Page::default()).await.unwrap();
+    let all = project.jobs(&keys.iter().map(|key| key.id).collect::<Vec<_>>()).await.unwrap();
     assert_eq!(
         all.iter().map(|j| j.name.as_str()).collect::<Vec<_>>(),
         ["job 4", "job 3", "job 2", "job 1", "job 0"]
@@ -393,14 +399,14 @@ async fn lists_are_paged_newest_first(db: TestDatabase) {
     let mut seen = Vec::new();
     let mut after = None;
     loop {
-        let page = project.jobs(&JobFilter::default(), Page { limit: Some(2), after }).await.unwrap();
+        let page = project.job_keys(&JobFilter::default(), Page { limit: Some(2), after }).await.unwrap();
         let Some(last) = page.last() else { break };
-        after = Some((last.updated_at.timestamp_micros(), last.id));
-        seen.extend(page.into_iter().map(|job| job.id));
+        after = Some((last.updated_at, last.id));
+        seen.extend(page.into_iter().map(|key| key.id));
     }
     assert_eq!(seen, all.iter().map(|job| job.id).collect::<Vec<_>>());
     let filter = JobFilter { source_id: Some(all[0].source.id + 1), destination_id: None, search: None };
-    assert!(project.jobs(&filter, Page::default()).await.unwrap().is_empty());
+    assert!(project.job_keys(&filter, Page::default()).await.unwrap().is_empty());
 }
 
 async fn one_active_sync_per_job(db: TestDatabase) {

@@ -9,25 +9,33 @@
 //! - the caller is authenticated before anything is answered here, and the revision is read from the database for each
 //!   request: a kept answer is never older than the request;
 //! - the revision is read before the list, so that a change in between makes the tag too old, never too new;
-//! - one whole list is made at a time, and the kept texts are bounded: long lists do not add up in memory.
+//! - one list that may be kept is made at a time, and the kept texts are bounded: long lists do not add up in memory. A
+//!   list that is too long to be kept goes to its client as its rows are read.
 //!
 //! To tag another list: a line in [`LISTS`], and a trigger that counts the changes of what it shows.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
 use bytes::Bytes;
 use olake_shared::domain::project::ProjectId;
 use poem::{
-    Endpoint, IntoResponse, Request, Response,
+    Body, Endpoint, IntoResponse, Request, Response,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
 };
 use poem_openapi::OperationId;
+use tokio::time::{Duration, Instant};
 
-use crate::{auth, context::Context, problem::Problem, profile::Profile};
+use crate::{
+    auth,
+    context::Context,
+    problem::Problem,
+    profile::Profile,
+    written::{self, UpTo, up_to},
+};
 
 /// The collections, and the operations that list them.
 const LISTS: [(&str, &str); 3] =
@@ -35,8 +43,12 @@ const LISTS: [(&str, &str); 3] =
 
 /// How many bytes of text are kept at most.
 const KEPT: usize = 24 << 20;
+/// How many bytes of text one of them has at most.
+const LONGEST: usize = KEPT / 2;
 /// How many lists are kept at most.
 const MOST: usize = 64;
+/// For how long a list that was too long is taken to be so.
+const TOO_LONG: Duration = Duration::from_secs(60);
 
 const KEPT_HEADERS: [HeaderName; 2] = [header::CONTENT_TYPE, header::LINK];
 
@@ -81,32 +93,54 @@ struct Answer {
 /// The kept answers. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Lists {
-    /// The last used one last.
-    kept: Arc<Mutex<VecDeque<Answer>>>,
-    /// Held by whoever makes a whole list.
+    kept: Arc<Mutex<Kept>>,
+    /// Held by whoever makes a list that may be kept.
     making: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// The last used one last.
+    answers: VecDeque<Answer>,
+    /// Lists that were too long, and when.
+    too_long: VecDeque<(Key, Instant)>,
 }
 
 impl Lists {
     /// The kept answer, unless it is older than `revision`.
     fn get(&self, key: &Key, revision: i64) -> Option<Answer> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = kept.iter().position(|answer| answer.key == *key && answer.revision >= revision)?;
-        let answer = kept.remove(at)?;
-        kept.push_back(answer.clone());
+        let answers = &mut self.kept().answers;
+        let at = answers.iter().position(|answer| answer.key == *key && answer.revision >= revision)?;
+        let answer = answers.remove(at)?;
+        answers.push_back(answer.clone());
         Some(answer)
     }
 
     fn keep(&self, answer: Answer) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|other| other.key != answer.key);
-        if answer.text.len() > KEPT / 2 {
-            return;
+        let answers = &mut self.kept().answers;
+        answers.retain(|other| other.key != answer.key);
+        answers.push_back(answer);
+        while answers.len() > MOST || answers.iter().map(|answer| answer.text.len()).sum::<usize>() > KEPT {
+            answers.pop_front();
         }
-        kept.push_back(answer);
-        while kept.len() > MOST || kept.iter().map(|answer| answer.text.len()).sum::<usize>() > KEPT {
-            kept.pop_front();
+    }
+
+    fn is_too_long(&self, key: &Key) -> bool {
+        self.kept().too_long.iter().any(|(known, since)| known == key && since.elapsed() < TOO_LONG)
+    }
+
+    fn was_too_long(&self, key: Key) {
+        let mut kept = self.kept();
+        kept.answers.retain(|answer| answer.key != key);
+        kept.too_long.retain(|(known, since)| *known != key && since.elapsed() < TOO_LONG);
+        kept.too_long.push_back((key, Instant::now()));
+        if kept.too_long.len() > MOST {
+            kept.too_long.pop_front();
         }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -151,7 +185,7 @@ where
         let response = Response::builder().status(StatusCode::NOT_MODIFIED).finish();
         return Ok(tagged(response, &key.tag(current), asked.operation));
     }
-    if !asked.is_whole {
+    if !asked.is_whole || lists.is_too_long(&key) {
         let response = next.call(request).await?;
         return Ok(if response.is_success() {
             tagged(response, &key.tag(current), asked.operation)
@@ -168,19 +202,33 @@ where
     if let Some(answer) = lists.get(&key, current) {
         return Ok(sent(answer, asked.operation));
     }
-    let response = next.call(request).await?;
+    let mut response = next.call(request).await?;
     if !response.is_success() {
         return Ok(response);
     }
-    let (parts, body) = response.into_parts();
-    let text = body.into_bytes().await?;
+    let whole = match up_to(LONGEST, response.take_body().into_bytes_stream()).await {
+        Ok(UpTo::Whole(text)) => text,
+        Ok(UpTo::Begun(text)) => {
+            let tag = key.tag(current);
+            lists.was_too_long(key);
+            drop(making);
+            response.set_body(Body::from_bytes_stream(text));
+            return Ok(tagged(response, &tag, asked.operation));
+        }
+        Err(error) => {
+            let mut response = written::broken_off(error).into_response();
+            response.set_data(OperationId(asked.operation));
+            return Ok(response);
+        }
+    };
     let mut headers = HeaderMap::new();
     for name in KEPT_HEADERS {
-        if let Some(value) = parts.headers.get(&name) {
+        if let Some(value) = response.headers().get(&name) {
             headers.insert(name, value.clone());
         }
     }
-    let answer = Answer { key, revision: current, headers, text };
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
+    let answer = Answer { key, revision: current, headers, text: whole };
     lists.keep(answer.clone());
     drop(making);
     Ok(sent(answer, asked.operation))
@@ -204,7 +252,7 @@ fn has(headers: &HeaderMap, tag: &str) -> bool {
 
 fn sent(answer: Answer, operation: &'static str) -> Response {
     let tag = answer.key.tag(answer.revision);
-    let mut response = Response::builder().body(answer.text);
+    let mut response = Response::builder().body(written::shared(answer.text));
     *response.headers_mut() = answer.headers;
     tagged(response, &tag, operation)
 }

@@ -30,7 +30,7 @@ where
     Ok(response)
 }
 
-fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     Uuid::now_v7().simple().to_string()
 }
 

@@ -29,6 +29,11 @@ impl Client {
         Self { app: Arc::new(app), headers: Vec::new() }
     }
 
+    /// The headers of its own.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
     /// The same client with one header more.
     pub fn with_header(&self, name: &str, value: &str) -> Self {
         let mut client = self.clone();

@@ -117,6 +117,12 @@ impl TestApp {
         sign_in(&self.context, &self.anon, &account).await
     }
 
+    /// The header line by which `user` is signed in: for tests on real sockets.
+    pub fn authorization(&self) -> String {
+        let (name, value) = self.user.headers().last().expect("a signed-in client has its token");
+        format!("{name}: {value}\r\n")
+    }
+
     /// Runs SQL, for what no operation can bring about.
     pub async fn execute(&self, sql: &str) {
         self.database.execute(sql).await;

@@ -347,33 +347,18 @@ pub struct Page {
     pub after: Option<(i64, i64)>,
 }
 
-/// Whose jobs are read.
-enum JobsOf {
-    /// Of all of the project.
-    All,
-    /// Of those with these ids.
-    These(Vec<i64>),
-}
-
 impl ProjectStore {
-    /// Sources or destinations with the jobs that use them, newest-updated first; with `search`, those whose name holds
-    /// this text, without regard to case.
+    /// The sources or destinations with these ids and the jobs that use them, newest-updated first. Those that are gone are
+    /// left out.
     pub async fn connections(
         &self,
         side: Side,
-        search: Option<&str>,
-        page: Page,
+        with: &[i64],
     ) -> Result<Vec<(Connection, Vec<ConnectionJob>)>, StoreError> {
-        let mut wanted = String::from("1 = 1");
-        let mut values: Vec<Db> = vec![self.project.as_str().into()];
-        lists::wanted_page("c", search, page, &mut wanted, &mut values);
-        let statement = Statement::from_sql_and_values(self.store.backend(), select(side, &wanted), values);
+        let sql = select(side, &self.store.rows_with_ids("c"));
+        let statement = self.store.sql(&sql, [self.project.as_str().into(), lists::ids(with)]);
         let rows = ConnectionRow::find_by_statement(statement).all(&self.store.db).await?;
-        let of = match page.limit {
-            None => JobsOf::All,
-            Some(_) => JobsOf::These(rows.iter().map(|row| row.id).collect()),
-        };
-        let mut jobs = self.jobs_of(side, &of).await?;
+        let mut jobs = self.jobs_of(side, with).await?;
         rows.into_iter()
             .map(|row| {
                 let jobs = jobs.remove(&row.id).unwrap_or_default();
@@ -395,11 +380,11 @@ impl ProjectStore {
 
     /// The jobs that use a source or destination.
     pub async fn jobs_of_connection(&self, side: Side, id: i64) -> Result<Vec<ConnectionJob>, StoreError> {
-        Ok(self.jobs_of(side, &JobsOf::These(vec![id])).await?.remove(&id).unwrap_or_default())
+        Ok(self.jobs_of(side, &[id]).await?.remove(&id).unwrap_or_default())
     }
 
     /// The jobs that use sources or destinations, by the id of that side.
-    async fn jobs_of(&self, side: Side, of: &JobsOf) -> Result<HashMap<i64, Vec<ConnectionJob>>, StoreError> {
+    async fn jobs_of(&self, side: Side, of: &[i64]) -> Result<HashMap<i64, Vec<ConnectionJob>>, StoreError> {
         #[derive(FromQueryResult)]
         struct Row {
             side_id: i64,
@@ -416,23 +401,16 @@ impl ProjectStore {
             Side::Source => Side::Destination,
             Side::Destination => Side::Source,
         };
-        let condition = match of {
-            JobsOf::All => "1 = 1".to_owned(),
-            JobsOf::These(ids) if ids.is_empty() => return Ok(HashMap::new()),
-            JobsOf::These(ids) => {
-                let ids = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
-                format!("j.{} IN ({ids})", side.job_column())
-            }
-        };
         let sql = format!(
             "SELECT j.{} AS side_id, j.id, j.name, j.activate, j.last_run_time, j.last_run_state, j.last_run_type, \
              o.name AS other_name, o.type AS other_type FROM jobs j JOIN {} o ON o.id = j.{} \
-             WHERE j.project_id = $1 AND j.deleted_at IS NULL AND {condition} ORDER BY j.updated_at DESC, j.id DESC",
+             WHERE j.project_id = $1 AND j.deleted_at IS NULL AND {} ORDER BY j.updated_at DESC, j.id DESC",
             side.job_column(),
             other.table(),
             other.job_column(),
+            self.store.is_one_of(&format!("j.{}", side.job_column())),
         );
-        let statement = self.store.sql(&sql, [self.project.as_str().into()]);
+        let statement = self.store.sql(&sql, [self.project.as_str().into(), lists::ids(of)]);
         let rows = Row::find_by_statement(statement).all(&self.store.db).await?;
         let mut jobs: HashMap<i64, Vec<ConnectionJob>> = HashMap::new();
         for row in rows {

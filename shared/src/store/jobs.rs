@@ -7,9 +7,7 @@ use uuid::Uuid;
 
 use super::{
     ProjectStore, StoreError,
-    connections::{
-        Connection, ConnectionInput, ConnectionRow, Page, Side, check_revision, missing, name_taken,
-    },
+    connections::{Connection, ConnectionInput, ConnectionRow, Side, check_revision, missing, name_taken},
     finish, lists,
     tasks::{
         Ended, cancel,
@@ -179,10 +177,10 @@ impl ProjectStore {
         })
     }
 
-    /// The jobs, newest-updated first.
-    pub async fn jobs(&self, filter: &JobFilter, page: Page) -> Result<Vec<Job>, StoreError> {
-        let (wanted, values) = lists::wanted_jobs(&self.project, filter, page);
-        let statement = Statement::from_sql_and_values(self.store.backend(), select(&wanted), values);
+    /// The jobs with these ids, newest-updated first. Those that are gone are left out.
+    pub async fn jobs(&self, with: &[i64]) -> Result<Vec<Job>, StoreError> {
+        let sql = select(&self.store.rows_with_ids("j"));
+        let statement = self.store.sql(&sql, [self.project.as_str().into(), lists::ids(with)]);
         let rows = self.store.db.query_all_raw(statement).await?;
         rows.iter().map(|row| self.job_of(row)).collect()
     }

@@ -1,17 +1,30 @@
-//! What lists need beyond their rows: the revision by which a client sees that nothing has changed, the text that they
-//! are searched for, and the light form of the jobs.
+//! What lists need beyond their rows: the revision by which a client sees that nothing has changed, the keys of what is
+//! in them, the text that they are searched for, and the light form of the jobs.
+//!
+//! A list is read in two steps: which rows it has, by their keys alone ([`ProjectStore::job_keys`],
+//! [`ProjectStore::connection_keys`]), and then the rows, by their ids and as many at a time as the reader likes. So a long
+//! list needs little memory and holds no connection while a slow client is sent it, and what is changed meanwhile is in it
+//! all the same: pages that follow each other by the time of the last change would miss what has moved to the front.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value as Db};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value as Db};
 use uuid::Uuid;
 
 use super::{
     ProjectStore, Store, StoreError,
-    connections::Page,
+    connections::{Page, Side},
     jobs::{JobFilter, LastRun},
     time,
 };
 use crate::domain::{project::ProjectId, settings::AdvancedSettings};
+
+/// Where a row stands in a list: the newest-updated first, of equals that with the greater id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct Key {
+    /// Microseconds since 1970.
+    pub updated_at: i64,
+    pub id: i64,
+}
 
 /// A job as a light list shows it: no config is opened for it, and no catalog read.
 #[derive(Clone, Debug)]
@@ -119,7 +132,7 @@ const BRIEF: &str = "SELECT j.id, j.name, j.frequency, j.activate, j.advanced_se
 ///
 /// The limit stands in the text and what is not asked for does not, so that the database sees how little a page is and
 /// reads no more than that.
-pub(super) fn wanted_jobs(project: &ProjectId, filter: &JobFilter, page: Page) -> (String, Vec<Db>) {
+fn wanted_jobs(project: &ProjectId, filter: &JobFilter, page: Page) -> (String, Vec<Db>) {
     let mut sql = String::from("1 = 1");
     let mut values: Vec<Db> = vec![project.as_str().into()];
     if let Some(id) = filter.source_id {
@@ -135,13 +148,7 @@ pub(super) fn wanted_jobs(project: &ProjectId, filter: &JobFilter, page: Page) -
 }
 
 /// The same for the table that the query calls `letter`, without its own filters.
-pub(super) fn wanted_page(
-    letter: &str,
-    search: Option<&str>,
-    page: Page,
-    sql: &mut String,
-    values: &mut Vec<Db>,
-) {
+fn wanted_page(letter: &str, search: Option<&str>, page: Page, sql: &mut String, values: &mut Vec<Db>) {
     if let Some(pattern) = name_pattern(search) {
         values.push(pattern.into());
         sql.push_str(&format!(" AND lower({letter}.name) LIKE ${} ESCAPE '\\'", values.len()));
@@ -151,10 +158,15 @@ pub(super) fn wanted_page(
         let last = values.len();
         sql.push_str(&format!(" AND ({letter}.updated_at, {letter}.id) < (${}, ${last})", last - 1));
     }
-    sql.push_str(&format!(" ORDER BY {letter}.updated_at DESC, {letter}.id DESC"));
+    sql.push_str(&sorted(letter));
     if let Some(limit) = page.limit {
         sql.push_str(&format!(" LIMIT {limit}"));
     }
+}
+
+/// The order of all lists, of the table that the query calls `letter`.
+fn sorted(letter: &str) -> String {
+    format!(" ORDER BY {letter}.updated_at DESC, {letter}.id DESC")
 }
 
 /// The pattern of names that hold a text, without regard to case; none if no text is looked for.
@@ -185,14 +197,66 @@ impl Store {
         let project = ProjectStore { store: self.clone(), project: id.clone() };
         Ok((project, row.try_get("", "revision")?))
     }
+
+    /// That `column` is one of the ids in `$2`, which [`ids`] makes: one text of a statement for any number of them.
+    pub(super) fn is_one_of(&self, column: &str) -> String {
+        match self.backend() {
+            DbBackend::Postgres => format!("{column} = ANY(string_to_array($2, ',')::bigint[])"),
+            _ => format!("{column} IN (SELECT value FROM json_each('[' || $2 || ']'))"),
+        }
+    }
+
+    /// The rest of a query, after its `AND`, that wants the rows with the ids in `$2`, in the order of lists.
+    pub(super) fn rows_with_ids(&self, letter: &str) -> String {
+        self.is_one_of(&format!("{letter}.id")) + &sorted(letter)
+    }
+}
+
+/// The value for [`Store::is_one_of`].
+pub(super) fn ids(ids: &[i64]) -> Db {
+    ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",").into()
 }
 
 impl ProjectStore {
-    /// The jobs without configs and catalogs, newest-updated first.
-    pub async fn jobs_brief(&self, filter: &JobFilter, page: Page) -> Result<Vec<JobBrief>, StoreError> {
+    /// Which jobs a list has, newest-updated first.
+    pub async fn job_keys(&self, filter: &JobFilter, page: Page) -> Result<Vec<Key>, StoreError> {
         let (wanted, values) = wanted_jobs(&self.project, filter, page);
-        let sql = format!("{BRIEF}{wanted}");
+        self.keys("jobs j", "j", &wanted, values).await
+    }
+
+    /// Which sources or destinations a list has, newest-updated first; with `search`, those whose name holds this text,
+    /// without regard to case.
+    pub async fn connection_keys(
+        &self,
+        side: Side,
+        search: Option<&str>,
+        page: Page,
+    ) -> Result<Vec<Key>, StoreError> {
+        let mut wanted = String::from("1 = 1");
+        let mut values: Vec<Db> = vec![self.project.as_str().into()];
+        wanted_page("c", search, page, &mut wanted, &mut values);
+        self.keys(&format!("{} c", side.table()), "c", &wanted, values).await
+    }
+
+    async fn keys(
+        &self,
+        table: &str,
+        letter: &str,
+        wanted: &str,
+        values: Vec<Db>,
+    ) -> Result<Vec<Key>, StoreError> {
+        let sql = format!(
+            "SELECT {letter}.updated_at, {letter}.id FROM {table} \
+             WHERE {letter}.project_id = $1 AND {letter}.deleted_at IS NULL AND {wanted}"
+        );
         let statement = Statement::from_sql_and_values(self.store.backend(), sql, values);
+        Ok(Key::find_by_statement(statement).all(&self.store.db).await?)
+    }
+
+    /// The jobs with these ids, without configs and catalogs, newest-updated first. Those that are gone are left out.
+    pub async fn jobs_brief(&self, with: &[i64]) -> Result<Vec<JobBrief>, StoreError> {
+        let sql = format!("{BRIEF}{}", self.store.rows_with_ids("j"));
+        let statement = self.store.sql(&sql, [self.project.as_str().into(), ids(with)]);
         let rows = Row::find_by_statement(statement).all(&self.store.db).await?;
         rows.into_iter().map(Row::brief).collect()
     }

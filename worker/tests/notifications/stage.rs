@@ -17,7 +17,7 @@ use olake_shared::{
     store::{
         ProjectStore, Store,
         accounts::NewUser,
-        connections::ConnectionInput,
+        connections::{ConnectionInput, Page},
         jobs::{JobFilter, JobInput, SideInput},
         notifications::{
             log::DeliveryRecord,
@@ -169,9 +169,9 @@ impl Stage {
 
     /// The job of this name, made when it is not there.
     async fn job(&self, name: &str) -> i64 {
-        let jobs =
-            self.project.jobs(&JobFilter::default(), olake_shared::store::connections::Page::default()).await;
-        if let Some(job) = jobs.unwrap().into_iter().find(|job| job.name == name) {
+        let keys = self.project.job_keys(&JobFilter::default(), Page::default()).await.unwrap();
+        let jobs = self.project.jobs(&keys.iter().map(|key| key.id).collect::<Vec<_>>()).await.unwrap();
+        if let Some(job) = jobs.into_iter().find(|job| job.name == name) {
             return job.id;
         }
         let side = |connector_type: &str| {

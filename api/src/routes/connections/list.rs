@@ -1,11 +1,12 @@
 //! `GET P/sources`, `GET P/destinations`.
 
-use olake_shared::store::connections::Side;
+use olake_shared::store::{ProjectStore, StoreError, connections::Side};
 use poem::http::Uri;
 
 use super::item::ConnectionItem;
 use crate::{
     context::Context,
+    items::{Batch, Items, WITH_DOCUMENTS},
     paging::{PagedAnswer, Wanted, paged},
     routes::scope,
 };
@@ -18,11 +19,15 @@ pub async fn list(
     search: Option<&str>,
     wanted: Wanted,
     uri: &Uri,
-) -> PagedAnswer<Vec<ConnectionItem>> {
+) -> PagedAnswer<ConnectionItem> {
     let project = scope::project(context, project).await?;
-    let mut found = project.connections(side, search, wanted.page()).await?;
-    let next = wanted.cut(&mut found, |(connection, _)| (connection.updated_at, connection.id));
-    let items: Vec<_> =
-        found.into_iter().map(|(connection, jobs)| ConnectionItem::new(side, connection, jobs)).collect();
-    paged(format!("{} found", items.len()), items, uri, next)
+    let mut keys = project.connection_keys(side, search, wanted.page()).await?;
+    let next = wanted.cut(&mut keys);
+    let items = Items::read(&keys, WITH_DOCUMENTS, move |ids| read(project.clone(), side, ids)).await?;
+    paged(items, uri, next)
+}
+
+async fn read(project: ProjectStore, side: Side, ids: Vec<i64>) -> Result<Batch<ConnectionItem>, StoreError> {
+    let found = project.connections(side, &ids).await?;
+    Ok(Box::new(found.into_iter().map(move |(connection, jobs)| ConnectionItem::new(side, connection, jobs))))
 }

@@ -189,7 +189,7 @@ impl Api {
         cursor: Query<Option<String>>,
         /// Only those whose name holds this text, without regard to case
         search: Query<Option<String>>,
-    ) -> PagedAnswer<Vec<ConnectionItem>> {
+    ) -> PagedAnswer<ConnectionItem> {
         checked_search(search.as_deref())?;
         let page = Wanted::new(limit.0, cursor.as_deref())?;
         list::list(&context, SIDE, &projectid, search.as_deref(), page, uri).await

@@ -1,11 +1,12 @@
 //! `GET P/jobs`.
 
-use olake_shared::store::jobs::JobFilter;
+use olake_shared::store::{ProjectStore, StoreError, jobs::JobFilter};
 use poem::http::Uri;
 
 use super::item::JobItem;
 use crate::{
     context::Context,
+    items::{Batch, Items, SHORT, WITH_DOCUMENTS},
     paging::{PagedAnswer, Wanted, paged},
     routes::scope,
 };
@@ -18,16 +19,22 @@ pub async fn list(
     wanted: Wanted,
     brief: bool,
     uri: &Uri,
-) -> PagedAnswer<Vec<JobItem>> {
+) -> PagedAnswer<JobItem> {
     let project = scope::project(context, project).await?;
-    let (items, next): (Vec<_>, _) = if brief {
-        let mut jobs = project.jobs_brief(filter, wanted.page()).await?;
-        let next = wanted.cut(&mut jobs, |job| (job.updated_at, job.id));
-        (jobs.into_iter().map(JobItem::from).collect(), next)
+    let mut keys = project.job_keys(filter, wanted.page()).await?;
+    let next = wanted.cut(&mut keys);
+    let items = if brief {
+        Items::read(&keys, SHORT, move |ids| brief_jobs(project.clone(), ids)).await?
     } else {
-        let mut jobs = project.jobs(filter, wanted.page()).await?;
-        let next = wanted.cut(&mut jobs, |job| (job.updated_at, job.id));
-        (jobs.into_iter().map(JobItem::from).collect(), next)
+        Items::read(&keys, WITH_DOCUMENTS, move |ids| jobs(project.clone(), ids)).await?
     };
-    paged(format!("{} found", items.len()), items, uri, next)
+    paged(items, uri, next)
+}
+
+async fn brief_jobs(project: ProjectStore, ids: Vec<i64>) -> Result<Batch<JobItem>, StoreError> {
+    Ok(Box::new(project.jobs_brief(&ids).await?.into_iter().map(JobItem::from)))
+}
+
+async fn jobs(project: ProjectStore, ids: Vec<i64>) -> Result<Batch<JobItem>, StoreError> {
+    Ok(Box::new(project.jobs(&ids).await?.into_iter().map(JobItem::from)))
 }

@@ -98,7 +98,7 @@ impl Api {
         search: Query<Option<String>>,
         /// `true` leaves out configs and catalogs, which makes a long list fast
         brief: Query<Option<bool>>,
-    ) -> PagedAnswer<Vec<JobItem>> {
+    ) -> PagedAnswer<JobItem> {
         checked_search(search.as_deref())?;
         let filter = JobFilter { source_id: source_id.0, destination_id: dest_id.0, search: search.0 };
         let page = Wanted::new(limit.0, cursor.as_deref())?;

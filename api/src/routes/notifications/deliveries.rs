@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::item::DeliveryItem;
 use crate::{
     context::Context,
+    items::Items,
     paging::{self, LONGEST_PAGE, PagedAnswer, paged},
     problem::Problem,
     routes::scope,
@@ -18,7 +19,7 @@ pub async fn deliveries(
     limit: Option<i64>,
     cursor: Option<&str>,
     uri: &Uri,
-) -> PagedAnswer<Vec<DeliveryItem>> {
+) -> PagedAnswer<DeliveryItem> {
     let limit = limit.map(|limit| paging::checked(limit, LONGEST_PAGE)).transpose()?.unwrap_or(LONGEST_PAGE);
     let before = cursor.filter(|cursor| !cursor.is_empty()).map(read_cursor).transpose()?;
     let mut records = scope::project(context, project).await?.deliveries(limit + 1, before).await?;
@@ -26,7 +27,7 @@ pub async fn deliveries(
     let next = (records.len() > page).then(|| records[page - 1].id.simple().to_string());
     records.truncate(page);
     let items: Vec<_> = records.into_iter().map(DeliveryItem::from).collect();
-    paged(format!("{} found", items.len()), items, uri, next)
+    paged(Items::of(items), uri, next)
 }
 
 fn read_cursor(text: &str) -> Result<Uuid, Problem> {

@@ -124,7 +124,7 @@ impl Api {
         limit: Query<Option<i64>>,
         /// From the `Link` header of the page before
         cursor: Query<Option<String>>,
-    ) -> PagedAnswer<Vec<DeliveryItem>> {
+    ) -> PagedAnswer<DeliveryItem> {
         deliveries::deliveries(&context, &projectid, limit.0, cursor.as_deref(), uri).await
     }
 }

@@ -168,7 +168,7 @@ impl Api {
         cursor: Query<Option<String>>,
         /// Only those whose name holds this text, without regard to case
         search: Query<Option<String>>,
-    ) -> PagedAnswer<Vec<ConnectionItem>> {
+    ) -> PagedAnswer<ConnectionItem> {
         checked_search(search.as_deref())?;
         let page = Wanted::new(limit.0, cursor.as_deref())?;
         list::list(&context, SIDE, &projectid, search.as_deref(), page, uri).await
@@ -260,8 +260,8 @@ impl Api {
 
     /// List the streams of a source
     ///
-    /// As the POST, with `type` and `version` in the JSON body or as query parameters. A config in the query string is
-    /// refused, since a query string ends in logs.
+    /// As the POST. The body is `{type, version, config}`; `type` and `version` may come as query parameters instead, and
+    /// those of the body win. A config in the query string is refused (400), since a query string ends in logs.
     #[oai(
         path = "/api/v1/project/:projectid/source/streams",
         method = "get",
@@ -310,7 +310,7 @@ impl Api {
         prefer: Header<Option<String>>,
         body: Json<SourceStreams>,
     ) -> LaterAnswer<Streams> {
-        let given = streams::from_body(uri.query(), Some(body.0))?;
-        streams::discover(&context, &projectid, Asker::new(&auth, &prefer), given).await
+        streams::refuse_config_in_query(uri.query())?;
+        streams::discover(&context, &projectid, Asker::new(&auth, &prefer), body.0).await
     }
 }

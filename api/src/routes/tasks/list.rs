@@ -6,6 +6,7 @@ use poem::http::Uri;
 use super::item::TaskItem;
 use crate::{
     context::Context,
+    items::Items,
     paging::{self, LONGEST_PAGE, PagedAnswer, paged},
     problem::Problem,
     routes::scope,
@@ -28,7 +29,7 @@ pub async fn list(
     job: i64,
     wanted: Wanted<'_>,
     uri: &Uri,
-) -> PagedAnswer<Vec<TaskItem>> {
+) -> PagedAnswer<TaskItem> {
     let Wanted { limit, cursor, skipped } = wanted;
     let limit = limit.map(|limit| paging::checked(limit, LONGEST_PAGE)).transpose()?.unwrap_or(LONGEST_PAGE);
     let before = cursor.filter(|cursor| !cursor.is_empty()).map(read_cursor).transpose()?;
@@ -42,7 +43,7 @@ pub async fn list(
     tasks.truncate(page);
     let now = context.store.clock().now();
     let items: Vec<_> = tasks.iter().map(|task| TaskItem::new(task, now)).collect();
-    paged(format!("{} found", items.len()), items, uri, next)
+    paged(Items::of(items), uri, next)
 }
 
 fn read_cursor(text: &str) -> Result<TaskId, Problem> {

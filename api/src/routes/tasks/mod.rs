@@ -75,7 +75,7 @@ impl Api {
         cursor: Query<Option<String>>,
         /// `false` leaves out slots of the schedule that were skipped
         skipped: Query<Option<bool>>,
-    ) -> PagedAnswer<Vec<TaskItem>> {
+    ) -> PagedAnswer<TaskItem> {
         let wanted = list::Wanted { limit: limit.0, cursor: cursor.as_deref(), skipped: skipped.0 };
         list::list(&context, &projectid, jobid.0, wanted, uri).await
     }
