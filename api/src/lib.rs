@@ -20,7 +20,6 @@ pub mod context;
 pub mod document;
 pub mod envelope;
 pub mod first_admin;
-pub mod hang_up;
 pub mod interactive;
 pub mod items;
 pub mod json;

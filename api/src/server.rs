@@ -1,21 +1,34 @@
 //! The HTTP server: binding the addresses, serving until the shutdown, ending in time.
+//!
+//! It is hyper's, and not poem's: poem goes on with a connection that has failed. An answer that breaks off in the middle
+//! would be ended like a whole one, and a handler whose client is gone would not be given up.
 
-use std::{future::poll_fn, io, net::SocketAddr, task::Poll, time::Duration};
+use std::{
+    convert::Infallible, future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll,
+    time::Duration,
+};
 
+use hyper::{Request, Response, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
 use olake_shared::config::Listen;
 use poem::{
-    Server,
+    Endpoint,
+    endpoint::BoxEndpoint,
     http::uri::Scheme,
-    listener::Acceptor,
     web::{LocalAddr, RemoteAddr},
 };
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     app::app,
     context::Context,
-    hang_up::UntilHangUp,
     slow_client::{Hurried, Patience},
     unreadable::Enveloped,
 };
@@ -33,9 +46,6 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
-    /// Serving failed.
-    #[error("the HTTP server failed")]
-    Serve(#[source] io::Error),
 }
 
 fn hint(error: &io::Error) -> &'static str {
@@ -97,73 +107,82 @@ impl Bound {
     }
 
     /// Serves until the context's shutdown, then lets the requests under way end, for at most ten seconds.
-    ///
-    /// # Errors
-    /// [`ServeError::Serve`].
-    pub async fn serve(self, context: Context) -> Result<(), ServeError> {
+    pub async fn serve(self, context: Context) {
         let shutdown = context.shutdown.clone();
         tracing::info!("the API listens on {}", self.url());
-        let acceptor = LowLatency { listeners: self.listeners, addresses: self.addresses };
-        Server::new_with_acceptor(acceptor)
-            .name("api")
-            .run_with_graceful_shutdown(app(context), shutdown.cancelled_owned(), Some(LAST_REQUESTS))
-            .await
-            .map_err(ServeError::Serve)
-    }
-}
-
-/// Binds and serves until `shutdown`.
-///
-/// # Errors
-/// [`ServeError`].
-pub async fn serve(
-    mut context: Context,
-    listen: Listen,
-    shutdown: CancellationToken,
-) -> Result<(), ServeError> {
-    context.shutdown = shutdown;
-    bind(listen).await?.serve(context).await
-}
-
-/// Accepts from several listeners, and sends small answers at once (`TCP_NODELAY`).
-struct LowLatency {
-    listeners: Vec<TcpListener>,
-    addresses: Vec<SocketAddr>,
-}
-
-impl Acceptor for LowLatency {
-    type Io = UntilHangUp<Hurried<Enveloped<TcpStream>>>;
-
-    fn local_addr(&self) -> Vec<LocalAddr> {
-        self.addresses.iter().map(|address| LocalAddr((*address).into())).collect()
+        let app = Arc::new(app(context));
+        let (connections, too_late) = (TaskTracker::new(), CancellationToken::new());
+        while let Some(accepted) = shutdown.run_until_cancelled(self.accept()).await {
+            match accepted {
+                Ok(accepted) => {
+                    let connection = accepted.serve(Arc::clone(&app), shutdown.clone());
+                    let too_late = too_late.clone();
+                    connections.spawn(async move { too_late.run_until_cancelled(connection).await });
+                }
+                // Most often too many open files: it passes as connections end, and asking at once is of no use.
+                Err(error) => {
+                    tracing::debug!(%error, "a connection cannot be taken");
+                    sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        drop(self.listeners);
+        connections.close();
+        if timeout(LAST_REQUESTS, connections.wait()).await.is_err() {
+            too_late.cancel();
+            connections.wait().await;
+        }
     }
 
-    async fn accept(&mut self) -> io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
-        let accepted = poll_fn(|cx| {
+    /// The next connection to any of the addresses.
+    async fn accept(&self) -> io::Result<Accepted> {
+        poll_fn(|cx| {
             for (listener, local) in self.listeners.iter().zip(&self.addresses) {
                 if let Poll::Ready(accepted) = listener.poll_accept(cx) {
-                    return Poll::Ready(accepted.map(|(stream, remote)| (stream, *local, remote)));
+                    let accepted =
+                        accepted.map(|(stream, remote)| Accepted { stream, local: *local, remote });
+                    return Poll::Ready(accepted);
                 }
             }
             Poll::Pending
         })
-        .await;
-        match accepted {
-            Ok((stream, local, remote)) => {
-                // Without it answers are slower, and right all the same.
-                let _ = stream.set_nodelay(true);
-                Ok((
-                    UntilHangUp::new(Hurried::new(Enveloped::new(stream), Patience::default())),
-                    LocalAddr(local.into()),
-                    RemoteAddr(remote.into()),
-                    Scheme::HTTP,
-                ))
+        .await
+    }
+}
+
+/// A connection that was taken.
+struct Accepted {
+    stream: TcpStream,
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+impl Accepted {
+    /// Answers its requests until it ends, or until the one under way when the shutdown begins.
+    async fn serve(self, app: Arc<BoxEndpoint<'static, poem::Response>>, shutdown: CancellationToken) {
+        let Self { stream, local, remote } = self;
+        // Small answers are sent at once. Without it they are slower, and right all the same.
+        let _ = stream.set_nodelay(true);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let app = Arc::clone(&app);
+            async move {
+                let parts = (request, LocalAddr(local.into()), RemoteAddr(remote.into()), Scheme::HTTP);
+                Ok::<Response<_>, Infallible>(app.get_response(parts.into()).await.into())
             }
-            Err(error) => {
-                // Most often too many open files: it passes as connections end, and asking at once is of no use.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                Err(error)
+        });
+        let stream = TokioIo::new(Hurried::new(Enveloped::new(stream), Patience::default()));
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http2().max_pending_accept_reset_streams(20).max_header_list_size(16 << 10);
+        let mut connection = pin!(builder.serve_connection(stream, service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
             }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error, "a connection broke off");
         }
     }
 }

@@ -4,7 +4,7 @@
 //! last, and when nothing is read or written between requests for [`Patience::idle`]. While a request is answered there is
 //! no limit here: an answer may take its time, and a body has limits of its own ([`crate::layers::body_limit`]).
 //!
-//! poem 3.1 can end connections that are idle, but knows no more than bytes: it would end those whose answer takes long.
+//! hyper has a timer for heads only, and none between requests.
 
 use std::{
     future::Future,

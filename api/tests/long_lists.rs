@@ -49,8 +49,9 @@ async fn furnish(app: &TestApp) {
 
 /// The items of a list, which has all jobs, newest first.
 fn items(reply: &Reply) -> Vec<Value> {
-    assert_eq!(reply.json()["message"], format!("{COUNT} found"));
-    let Value::Array(items) = reply.data() else { panic!("no list") };
+    let mut body = reply.json();
+    assert_eq!((&body["success"], &body["message"]), (&json!(true), &json!(format!("{COUNT} found"))));
+    let Value::Array(items) = body["data"].take() else { panic!("no list") };
     let names: Vec<_> = items.iter().map(|item| item["name"].as_str().unwrap()).collect();
     let all: Vec<_> = (0..COUNT).rev().map(|n| format!("job {n}")).collect();
     assert_eq!(names, all);
@@ -144,5 +145,5 @@ async fn the_connection_is_broken_off_when_the_database_goes_away_in_the_middle(
         proxy.restore();
     }
     app.context.shutdown.cancel();
-    serving.await.unwrap().unwrap();
+    serving.await.unwrap();
 }

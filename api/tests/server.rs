@@ -51,7 +51,7 @@ async fn it_answers_on_each_loopback_address_and_stops_in_time_with_a_client_sti
 
     let start = Instant::now();
     shutdown.cancel();
-    tokio::time::timeout(Duration::from_secs(10), serving).await.expect("it stops in time").unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(10), serving).await.expect("it stops in time").unwrap();
     assert!(start.elapsed() < Duration::from_secs(10));
     assert!(TcpStream::connect(addresses[0]).await.is_err(), "it still takes connections");
 }
@@ -102,7 +102,7 @@ async fn a_server_of_this_machine_answers_to_the_names_of_this_machine() {
         assert!(answer.contains("Bad request: Host: "), "{path}: {answer}");
     }
     shutdown.cancel();
-    serving.await.unwrap().unwrap();
+    serving.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +118,7 @@ async fn a_strangers_large_body_is_not_read() {
     let answer = tokio::time::timeout(Duration::from_secs(8), said(address, head)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     shutdown.cancel();
-    serving.await.unwrap().unwrap();
+    serving.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,5 +149,5 @@ async fn a_request_that_cannot_be_read_is_answered_in_the_envelope() {
         assert!(body["message"].as_str().is_some_and(|message| !message.is_empty()), "{shown}: {body}");
     }
     shutdown.cancel();
-    serving.await.unwrap().unwrap();
+    serving.await.unwrap();
 }

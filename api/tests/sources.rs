@@ -398,7 +398,7 @@ on_both_databases! {
         };
         tokio::time::timeout(Duration::from_secs(10), wished).await.unwrap();
         app.context.shutdown.cancel();
-        serving.await.unwrap().unwrap();
+        serving.await.unwrap();
         worker.leave().await;
     }
 }

@@ -52,7 +52,7 @@ pub(super) async fn run(config: Config) -> Result<(), CommandError> {
     let client = open_client(&config.redis.url.clone().unwrap_or_else(|| Secret::new("")))?;
     let bell = Bell::redis(client.clone(), &shutdown)?;
     let events = Events::redis(client, &shutdown);
-    bound.serve(Context::new(store, bell, events, Settings::of(&config), shutdown)).await?;
+    bound.serve(Context::new(store, bell, events, Settings::of(&config), shutdown)).await;
     tracing::info!("the API has stopped");
     Ok(())
 }

@@ -77,7 +77,7 @@ pub async fn run(config: &Config, demo: Option<PathBuf>) -> anyhow::Result<()> {
             _ => say(&login_words(&url, made.as_ref())),
         }
     }
-    let served = serving.await.context("the API broke off")?;
+    let served = serving.await.context("the API broke off");
     stop.cancel();
     working.await.context("the worker broke off")??;
     served?;
