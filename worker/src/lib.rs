@@ -5,6 +5,7 @@
 //! - [`launch`]: how a connector is started and watched; one module for each launcher;
 //! - [`agent`]: what runs beside a connector: it follows its files, and the supervisor that ends its process group;
 //! - [`connector`]: the connector protocol: command lines, output, results;
+//! - [`internal`]: the port at which the agents of pods tell what their connectors leave;
 //! - [`webhook`]: calls the webhooks of projects;
 //! - [`command`], [`health`]: the program's command line, and its port for probes.
 
@@ -12,6 +13,7 @@ pub mod agent;
 pub mod command;
 pub mod connector;
 pub mod health;
+pub mod internal;
 pub mod launch;
 pub mod reconcile;
 pub mod webhook;

@@ -4,14 +4,18 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use olake_worker::{
-    agent::supervisor,
+    agent::{sidecar, supervisor},
     command::{Arguments, run},
 };
 
 fn main() -> ExitCode {
     // First of all: a supervisor must start fast, and needs nothing of what follows.
-    if std::env::args_os().nth(1).is_some_and(|word| word == supervisor::COMMAND) {
-        return supervisor::run();
+    // The same goes for the agent of a pod.
+    match std::env::args_os().nth(1) {
+        Some(word) if word == supervisor::COMMAND => return supervisor::run(),
+        Some(word) if word == sidecar::COMMAND => return sidecar::run(),
+        Some(word) if word == sidecar::GATE_COMMAND => return sidecar::run_gate(),
+        _ => {}
     }
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

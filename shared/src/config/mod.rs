@@ -24,7 +24,7 @@ pub use secret::{MASK, Secret};
 pub use sections::{
     AdminConfig, DatabaseConfig, DeadlinesConfig, Launcher, LimitsConfig, LogConfig, LogFormat,
     NotificationsConfig, RedisConfig, RetentionConfig, SecretsConfig, ServerConfig, SignupConfig, SignupMode,
-    VersionsConfig, WorkerConfig,
+    TlsFiles, VersionsConfig, WorkerConfig,
 };
 pub use values::{DEFAULT_TOML, Sources};
 

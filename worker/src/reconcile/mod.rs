@@ -22,7 +22,7 @@ mod leftovers;
 mod notify;
 mod orphans;
 mod places;
-pub(crate) mod redact;
+pub mod redact;
 mod retention;
 mod run;
 mod running;

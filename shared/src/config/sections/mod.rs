@@ -27,4 +27,4 @@ pub use secrets::SecretsConfig;
 pub use server::ServerConfig;
 pub use signup::{SignupConfig, SignupMode};
 pub use versions::VersionsConfig;
-pub use worker::{Launcher, WorkerConfig};
+pub use worker::{Launcher, TlsFiles, WorkerConfig};

@@ -39,6 +39,18 @@ pub struct WorkerConfig {
     pub kill_grace: Duration,
     /// Where the worker answers `/health` and `/ready`.
     pub listen: Listen,
+    /// Where it answers the agents of pods.
+    pub internal_listen: Listen,
+    /// The files of its certificate and key for that; none: without TLS.
+    pub internal_tls: Option<TlsFiles>,
+}
+
+/// A certificate and its key, as PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, with its chain.
+    pub cert: PathBuf,
+    pub key: PathBuf,
 }
 
 impl WorkerConfig {
@@ -53,7 +65,8 @@ impl WorkerConfig {
                 return Err(values.invalid("worker.launcher", reason));
             }
         };
-        let listen = values.text("worker.listen").parse();
+        let listen =
+            |key| values.text(key).parse().map_err(|reason: &'static str| values.invalid(key, reason));
         Ok(Self {
             launcher,
             connectors: Some(values.text("worker.connectors"))
@@ -64,7 +77,9 @@ impl WorkerConfig {
             lease: seconds("worker.lease_seconds", 3, 3_600)?,
             reconcile: seconds("worker.reconcile_seconds", 1, 3_600)?,
             kill_grace: seconds("worker.kill_grace_seconds", 1, 86_400)?,
-            listen: listen.map_err(|reason: &str| values.invalid("worker.listen", reason))?,
+            listen: listen("worker.listen")?,
+            internal_listen: listen("worker.internal_listen")?,
+            internal_tls: tls_files(values)?,
         })
     }
 
@@ -76,5 +91,17 @@ impl WorkerConfig {
             );
         }
         Ok(())
+    }
+}
+
+fn tls_files(values: &Values) -> Result<Option<TlsFiles>, ConfigError> {
+    let [cert, key] = ["worker.internal_tls_cert", "worker.internal_tls_key"].map(|key| values.text(key));
+    match (cert.is_empty(), key.is_empty()) {
+        (true, true) => Ok(None),
+        (false, false) => Ok(Some(TlsFiles { cert: cert.into(), key: key.into() })),
+        _ => {
+            Err(values
+                .invalid("worker.internal_tls_cert", "goes with worker.internal_tls_key: set both or none"))
+        }
     }
 }

@@ -156,10 +156,16 @@ impl FolderFollower {
 
     /// What is new. Cheap when nothing is.
     pub fn poll(&mut self) -> Progress {
+        self.poll_at_most(POLL_BYTES)
+    }
+
+    /// As [`Self::poll`], reading at most so many bytes of log. With 0 it sees new log files all the same, so that none
+    /// is rotated away unseen.
+    pub fn poll_at_most(&mut self, bytes: u64) -> Progress {
         let mut progress = Progress::default();
         self.read_files(&mut progress, false);
         let mut lines = Vec::new();
-        progress.more = self.log.poll(POLL_BYTES, &mut lines, &mut progress.errors);
+        progress.more = self.log.poll(bytes, &mut lines, &mut progress.errors);
         self.number(&mut progress, lines, false);
         progress
     }
