@@ -242,7 +242,7 @@ impl Queue {
     ) -> Result<crate::store::connections::Connection, StoreError> {
         let connection = self
             .store
-            .connection_by(tx, project, side, "c.id = $2", id.into())
+            .connection_even_deleted(tx, project, side, id)
             .await?
             .ok_or_else(|| StoreError::Corrupt(format!("the {} of the job is missing", side.name())))?;
         match connection.is_readable {
