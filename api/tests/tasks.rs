@@ -6,7 +6,10 @@ mod fake_worker;
 mod support;
 
 use fake_worker::{FakeWorker, failed, lines, until};
-use olake_shared::store::tasks::end::{Final, Outcome};
+use olake_shared::store::tasks::{
+    end::{Final, Outcome},
+    limits::Limits,
+};
 use serde_json::{Value, json};
 use support::{TestApp, on_both_databases};
 use uuid::Uuid;
@@ -145,5 +148,39 @@ on_both_databases! {
         assert_eq!(app.user.get("/api/v1/project/olake/tasks/5").await.status, 400);
         assert_eq!(app.user.get(&format!("{JOBS}/999999/task/{id}/logs")).await.status, 404);
         assert_eq!(app.user.get(&format!("{job}/task/{}/logs", Uuid::now_v7())).await.status, 404);
+    }
+}
+
+on_both_databases! {
+    async fn a_task_that_waits_says_where_it_stands_and_why(app: TestApp) {
+        let mut stories = Vec::new();
+        for name in ["first", "second"] {
+            let side = |kind: &str| json!({"name": kind, "type": kind, "version": "v0.9.4", "config": {}});
+            let body = json!({
+                "name": name, "source": side("files"), "destination": side("parquet"), "frequency": "1-days",
+                "streams_config": {},
+            });
+            let job = format!("{JOBS}/{}", app.user.post(JOBS, body).await.data()["id"]);
+            app.user.post_nothing(&format!("{job}/sync")).await;
+            let id = app.user.get(&format!("{job}/tasks")).await.data()[0]["id"].as_str().unwrap().to_owned();
+            stories.push((job, format!("/api/v1/project/olake/tasks/{id}")));
+        }
+        for (at, (_, story)) in stories.iter().enumerate() {
+            let shown = app.user.get(story).await.data().clone();
+            assert_eq!((&shown["status"], &shown["queue_position"]), (&json!("queued"), &json!(at + 1)));
+        }
+        // Two jobs of one source, which may run one sync at a time: the second says what holds it back.
+        let queue = app.context.store.queue();
+        let one = Limits { syncs_per_project: 0, syncs_per_source: 1 };
+        let first = stories[0].1.rsplit('/').next().unwrap().parse().unwrap();
+        assert!(queue.claim(first, Uuid::now_v7(), "here", one).await.unwrap().is_some());
+        queue.explain_limits(one).await.unwrap();
+        let running = app.user.get(&stories[0].1).await.data().clone();
+        assert_eq!((&running["status"], running.get("queue_position")), (&json!("running"), None));
+        let waiting = app.user.get(&stories[1].1).await.data().clone();
+        assert_eq!(waiting["queue_position"], 1);
+        assert_eq!(waiting["hold_reason"], "the source runs as many syncs as it may at a time");
+        app.user.post_nothing(&format!("{}/cancel", stories[1].0)).await;
+        assert_eq!(app.user.get(&stories[1].1).await.data().get("queue_position"), None);
     }
 }

@@ -1,6 +1,10 @@
 //! `GET P/tasks/{id}`: the whole story of a task.
 
-use olake_shared::{domain::task::TaskId, json::parse_json, store::tasks::input::OneShotResult};
+use olake_shared::{
+    domain::task::{TaskId, TaskStatus},
+    json::parse_json,
+    store::tasks::input::OneShotResult,
+};
 use poem_openapi::{Object, types::Any};
 use serde_json::Value;
 
@@ -25,6 +29,9 @@ pub struct TaskStory {
     pub task: TaskItem,
     /// Of a job's task: the job.
     pub job_id: Option<i64>,
+    /// While it is queued and due: its place among the tasks of all projects that wait for the same kind of place on a
+    /// worker. 1 is the next one; one with a `hold_reason` may be passed by those behind it.
+    pub queue_position: Option<i64>,
     /// When a retry is due.
     pub not_before: Option<chrono::DateTime<chrono::Utc>>,
     /// The connector's own statistics, as it wrote them last.
@@ -82,9 +89,14 @@ pub async fn get(context: &Context, project: &str, id: TaskId) -> Answer<TaskSto
     let task = project.task(id).await?;
     let attempts = project.attempts(id).await?.into_iter().map(AttemptItem::from).collect();
     let result = project.one_shot_result(id).await?.map(TaskResult::new).transpose()?;
+    let queue_position = match task.status {
+        TaskStatus::Queued => project.queue_position(id).await?,
+        _ => None,
+    };
     let story = TaskStory {
         task: TaskItem::new(&task, context.store.clock().now()),
         job_id: task.job,
+        queue_position,
         not_before: task.not_before,
         // Half a file can be stored while the connector writes it: then there are none to show.
         stats: task.stats.as_deref().and_then(|text| parse_json(text).ok()).map(Any),

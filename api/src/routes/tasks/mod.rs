@@ -36,8 +36,8 @@ pub struct Api;
 impl Api {
     /// Show a task
     ///
-    /// Its whole story: kind, status, phase, attempts with reasons and exit codes, times, totals, and (for 24 hours) what a
-    /// spec, test or discover found out.
+    /// Its whole story: kind, status, phase, why it waits and its place in the queue, attempts with reasons and exit codes,
+    /// times, totals, and (for 24 hours) what a spec, test or discover found out.
     #[oai(path = "/api/v1/project/:projectid/tasks/:id", method = "get", operation_id = "getTask")]
     async fn get(
         &self,

@@ -11,12 +11,16 @@ use super::{
 };
 use crate::{
     domain::task::{PlaceClass, TaskId},
-    store::{StoreError, workers::Runs},
+    store::{ProjectStore, StoreError, workers::Runs},
 };
 
 /// The connector that runs task `t`: its source's, or its own.
 const TYPE: &str = "COALESCE(s.type, t.connector_type)";
 const VERSION: &str = "COALESCE(s.version, t.connector_version)";
+
+/// When a task of `t` has its turn: projects take turns, and whoever runs more already comes later. Within a project the
+/// oldest comes first. Tasks of one turn come in the order of their ids.
+const TURN: &str = "COALESCE(pr.running, 0) + ROW_NUMBER() OVER (PARTITION BY t.project_id ORDER BY t.id)";
 
 /// A running task whose owner is dead, or has forgotten it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +29,27 @@ pub struct Orphan {
     pub job: Option<i64>,
     /// How many log lines of this attempt are stored.
     pub lines_of_attempt: i64,
+}
+
+impl ProjectStore {
+    /// Where a task stands among those of its class of places that are due and wait, of all projects: 1 is the next one.
+    /// One that a limit holds back keeps its place, and may be passed. None unless it is queued and due.
+    pub async fn queue_position(&self, id: TaskId) -> Result<Option<i64>, StoreError> {
+        #[derive(FromQueryResult)]
+        struct Row {
+            position: i64,
+        }
+        let sql = format!(
+            "SELECT position FROM (SELECT id, project_id, ROW_NUMBER() OVER (ORDER BY turn, id) AS position FROM \
+             (SELECT t.id, t.project_id, {TURN} AS turn FROM tasks t {RUNNING_OF_PROJECT} WHERE t.status = 'queued' \
+             AND t.place_class = (SELECT place_class FROM tasks WHERE id = $1 AND status = 'queued') \
+             AND (t.not_before IS NULL OR t.not_before <= {now})) q) p WHERE id = $1 AND project_id = $2",
+            now = self.store.db_now()
+        );
+        let values: [Db; 2] = [id.into(), self.project.as_str().into()];
+        let row = Row::find_by_statement(self.store.sql(&sql, values)).one(&self.store.db).await?;
+        Ok(row.map(|row| row.position))
+    }
 }
 
 impl Queue {
@@ -49,8 +74,7 @@ impl Queue {
         ];
         let matches = runs.sql_condition(TYPE, VERSION, &mut values);
         let sql = format!(
-            "SELECT id FROM (SELECT t.id, COALESCE(pr.running, 0) + ROW_NUMBER() OVER (PARTITION BY t.project_id \
-             ORDER BY t.id) AS turn FROM tasks t {SOURCE_OF} {RUNNING_OF_PROJECT} {RUNNING_OF_SOURCE} {SLOT_HOLDER} \
+            "SELECT id FROM (SELECT t.id, {TURN} AS turn FROM tasks t {SOURCE_OF} {RUNNING_OF_PROJECT} {RUNNING_OF_SOURCE} {SLOT_HOLDER} \
              WHERE t.status = 'queued' AND t.place_class = $1 AND t.cancel_requested_at IS NULL \
              AND (t.not_before IS NULL OR t.not_before <= {now}) AND {matches} \
              AND holder.slot_key IS NULL AND COALESCE(sr.running, 0) < $4) q \
