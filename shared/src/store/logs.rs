@@ -5,9 +5,11 @@
 //!
 //! - [`search`]: pages of the lines that match a filter;
 //! - [`follow`]: what was written since a cursor, for whoever follows a running task;
-//! - [`archive`]: the whole log, chunk by chunk, for a download.
+//! - [`archive`]: the whole log, chunk by chunk, for a download;
+//! - [`attempt`]: what is stored of one attempt, for whoever finishes what a dead worker left.
 
 pub mod archive;
+pub mod attempt;
 pub mod follow;
 pub mod search;
 

@@ -1,6 +1,7 @@
 //! Launchers: how one attempt of a task gets a running connector, and what is seen of it until its end.
 //!
 //! - [`process`]: connectors are programs on this machine.
+//! - [`known`]: what is stored already of an attempt that is taken over.
 //!
 //! What every launcher promises:
 //! - an attempt starts at most one connector, and none while an earlier run of the same job lives anywhere;
@@ -12,6 +13,7 @@
 //! To add a launcher: a module with a type that implements [`Launcher`], a value of `worker.launcher` in the
 //! configuration, and its choice in the worker's start. `tests/process_launcher.rs` shows what to test.
 
+pub mod known;
 pub mod process;
 
 use std::path::PathBuf;
@@ -23,6 +25,7 @@ use olake_shared::{
 };
 use tokio::sync::mpsc;
 
+use self::known::Known;
 use crate::{
     agent::follow::{Ending, Progress},
     connector::{
@@ -242,12 +245,12 @@ pub trait Launcher: Send + Sync + 'static {
     /// Nothing was started then, and nothing is left behind.
     async fn launch(&self, launch: Launch) -> Result<Running, LaunchError>;
 
-    /// What an attempt left whose worker is gone: ends what still runs of it, waits for that, and reads its output. Its
-    /// first `known_lines` lines are left out. None when there is no output.
+    /// What an attempt left whose worker is gone: ends what still runs of it, waits for that, and reads its output. Lines
+    /// that are `known` are left out. None when there is no output.
     ///
     /// # Errors
     /// [`LaunchError::NotEnded`] when it does not end; [`LaunchError::Files`].
-    async fn recover(&self, attempt: AttemptRef, known_lines: u64) -> Result<Option<Ending>, LaunchError>;
+    async fn recover(&self, attempt: AttemptRef, known: Known) -> Result<Option<Ending>, LaunchError>;
 
     /// Removes the output of an attempt that has ended, once all of it is stored. Done twice is done.
     ///

@@ -11,11 +11,11 @@ use olake_shared::{
     },
 };
 
-use super::{Worker, describe::describe, next_look};
+use super::{Worker, describe::describe, next_look, redact::Redactor};
 use crate::{
     agent::follow::Ending,
     connector::{output, state::StateText},
-    launch::AttemptRef,
+    launch::{AttemptRef, known::Known},
 };
 
 /// A lease that ran out is believed after this much more: clocks of databases are read, not waited for.
@@ -77,12 +77,13 @@ async fn take_one(worker: &Worker, orphan: &Orphan) -> Result<(), StoreError> {
     let fence = orphan.fence;
     let attempt = AttemptRef { task: fence.task, attempt: fence.attempt, job: orphan.job };
     reach(Step::Recovered, Moment::Before);
-    let known = u64::try_from(orphan.lines_of_attempt).unwrap_or(0);
+    let redactor = redactor_of(worker, orphan).await?.map(Arc::new);
+    let known = known_lines(worker, orphan, redactor.clone()).await?;
     let found = worker.launcher.recover(attempt, known).await;
     reach(Step::Recovered, Moment::After);
     let left = match found {
         Ok(None) => Recovered::default(),
-        Ok(Some(ending)) => recovered(worker, orphan, ending).await?,
+        Ok(Some(ending)) => recovered(orphan, ending, redactor.as_deref()),
         Err(error) => {
             tracing::warn!(task.id = %fence.task, attempt = fence.attempt, %error, "not taken back yet");
             return Ok(());
@@ -108,14 +109,33 @@ async fn take_one(worker: &Worker, orphan: &Orphan) -> Result<(), StoreError> {
     }
 }
 
+/// What knows the secrets of an attempt; none if they cannot be read any more.
+async fn redactor_of(worker: &Worker, orphan: &Orphan) -> Result<Option<Redactor>, StoreError> {
+    match worker.queue.work_of(orphan.fence).await {
+        Ok(task) => Ok(describe(&worker.queue, &task).ok().map(|described| described.redactor)),
+        Err(StoreError::Database(error)) => Err(StoreError::Database(error)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The lines of an attempt that are stored.
+async fn known_lines(
+    worker: &Worker,
+    orphan: &Orphan,
+    redactor: Option<Arc<Redactor>>,
+) -> Result<Known, StoreError> {
+    let mut known = Known::as_cleaned_by(move |text| match &redactor {
+        Some(redactor) => redactor.clean(text).into_owned(),
+        None => text.to_owned(),
+    });
+    let note = |line: LogLine| known.note(&line.level, line.time, &line.message);
+    worker.queue.stored_lines(orphan.fence, orphan.lines_of_attempt, note).await?;
+    Ok(known)
+}
+
 /// The part of what an attempt left that is not stored yet, without the secrets that it was given.
-async fn recovered(worker: &Worker, orphan: &Orphan, ending: Ending) -> Result<Recovered, StoreError> {
-    let redactor = match worker.queue.work_of(orphan.fence).await {
-        Ok(task) => describe(&worker.queue, &task).ok().map(|described| described.redactor),
-        Err(StoreError::Database(error)) => return Err(StoreError::Database(error)),
-        Err(_) => None,
-    };
-    let words = |text: &str| match &redactor {
+fn recovered(orphan: &Orphan, ending: Ending, redactor: Option<&Redactor>) -> Recovered {
+    let words = |text: &str| match redactor {
         Some(redactor) => redactor.clean(text).into_owned(),
         None => "(left out: the secrets of this attempt cannot be read any more)".to_owned(),
     };
@@ -124,11 +144,11 @@ async fn recovered(worker: &Worker, orphan: &Orphan, ending: Ending) -> Result<R
         time: line.time,
         message: words(&line.message),
     };
-    Ok(Recovered {
+    Recovered {
         state: ending.progress.state.map(StateText::into_string),
         first_line: orphan.lines_of_attempt,
         log: ending.progress.log.into_iter().map(line).collect(),
-    })
+    }
 }
 
 /// Says why queued tasks wait, and fails those that nobody can run.

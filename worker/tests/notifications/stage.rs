@@ -36,7 +36,7 @@ use olake_shared::{
 };
 use olake_worker::{
     agent::follow::Ending,
-    launch::{AttemptRef, Launch, LaunchError, Launcher, Running},
+    launch::{AttemptRef, Launch, LaunchError, Launcher, Running, known::Known},
     reconcile::{Deadlines, Settings, Worker},
     webhook::Policy,
 };
@@ -243,7 +243,7 @@ impl Launcher for NoConnectors {
         Err(LaunchError::BrokeOff)
     }
 
-    async fn recover(&self, _attempt: AttemptRef, _known_lines: u64) -> Result<Option<Ending>, LaunchError> {
+    async fn recover(&self, _attempt: AttemptRef, _known: Known) -> Result<Option<Ending>, LaunchError> {
         Ok(None)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use olake_shared::domain::task::FailureClass;
 use olake_worker::{
     connector::result::Exit,
-    launch::{Launcher, Seen},
+    launch::{Launcher, Seen, known::Known},
 };
 use rustix::process::{Signal, getpgrp};
 
@@ -88,12 +88,12 @@ async fn a_dropped_run_is_ended_and_its_last_state_can_be_recovered() {
     let pid = started(&mut running).await;
     eventually("the connector is ready", || output.join("ready").exists()).await;
     drop(running);
-    let ending = stage.launcher.recover(attempt, 0).await.unwrap().unwrap();
+    let ending = stage.launcher.recover(attempt, Known::nothing()).await.unwrap().unwrap();
     assert_eq!(process(pid), None);
     assert!(ending.progress.state.is_some());
     stage.launcher.discard(attempt.task, 1).await.unwrap();
     assert!(!output.exists());
-    assert!(stage.launcher.recover(attempt, 0).await.unwrap().is_none());
+    assert!(stage.launcher.recover(attempt, Known::nothing()).await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::{
 use olake_worker::{
     agent::supervisor::protocol::{GuardFiles, Order, RunName},
     connector::result::Exit,
-    launch::{LaunchError, Launcher, Seen},
+    launch::{LaunchError, Launcher, Seen, known::Known},
 };
 
 use crate::support::{RUNS_UNTIL_TOLD, Stage, eventually, number_in, process, spec, started, sync, told};
@@ -70,7 +70,7 @@ async fn a_run_that_was_given_up_never_starts_and_ends_nothing() {
     let stage = Stage::with(RUNS_UNTIL_TOLD);
     let late = sync(7);
     // Its worker is paused before it starts anything; another one takes the task over, and runs the next one.
-    assert!(stage.launcher.recover(late.reference(), 0).await.unwrap().is_none());
+    assert!(stage.launcher.recover(late.reference(), Known::nothing()).await.unwrap().is_none());
     let (_, mut next) = stage.launch_ready(7).await;
     let runs = started(&mut next).await;
     // The pause is over.

@@ -2,10 +2,10 @@
 
 use olake_worker::{
     connector::result::Exit,
-    launch::{Launcher, Seen},
+    launch::{Launcher, Seen, known::Known},
 };
 
-use crate::support::{Stage, eventually, spec, sync, told};
+use crate::support::{RUNS_UNTIL_TOLD, Stage, eventually, spec, sync, told};
 
 /// `log` writes a line as connectors do: to the log file and to the console.
 const WITH_LOG: &str = r#"
@@ -89,4 +89,35 @@ async fn the_sample_connector_tells_its_form() {
         findings
     };
     assert!(findings.spec(Exit::Code(0)).unwrap().jsonschema.is_object());
+}
+
+/// The worker that follows an attempt has seen the console, and parts of the log before they were compressed. Whoever
+/// takes the attempt over after its death sees neither.
+#[tokio::test]
+async fn what_is_stored_and_cannot_be_found_again_hides_nothing_of_what_is_not_stored() {
+    let stage = Stage::with(RUNS_UNTIL_TOLD);
+    let attempt = sync(1).reference();
+    let logs = stage.output(attempt.task).join("logs/sync_2026-01-01_00-00-00");
+    std::fs::create_dir_all(&logs).unwrap();
+    std::fs::write(logs.join("olake-2026-01-01T00-00-01.000.log.gz"), "compressed").unwrap();
+    let time = "2026-01-01T00:00:02Z";
+    let record = |text: &str| format!("{{\"level\":\"info\",\"time\":\"{time}\",\"message\":\"{text}\"}}\n");
+    let said = ["beat", "stored", "beat", "not stored", "beat", "nor this"];
+    std::fs::write(logs.join("olake.log"), said.map(record).concat()).unwrap();
+
+    let mut known = Known::nothing();
+    let before = "2026-01-01T00:00:01Z";
+    for (time, stored) in [
+        (before, "only on the console"),
+        (before, "beat"),
+        (before, "compressed since"),
+        (time, "beat"),
+        (time, "stored"),
+        (time, "beat"),
+    ] {
+        known.note("info", time.parse().unwrap(), stored);
+    }
+    let ending = stage.launcher.recover(attempt, known).await.unwrap().unwrap();
+    let left: Vec<_> = ending.progress.log.iter().map(|line| line.message.as_str()).collect();
+    assert_eq!(left, ["not stored", "beat", "nor this"]);
 }

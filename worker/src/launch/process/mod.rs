@@ -29,6 +29,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use olake_shared::{
     clock::SharedClock,
     config::connectors::ConnectorTable,
@@ -38,7 +39,7 @@ use olake_shared::{
 use tokio::sync::oneshot;
 
 use self::folders::{Folders, files};
-use super::{AttemptRef, Launch, LaunchError, Launcher, Running};
+use super::{AttemptRef, Launch, LaunchError, Launcher, Running, known::Known};
 use crate::agent::{
     follow::{Ending, FolderFollower},
     supervisor::{
@@ -154,8 +155,8 @@ impl Launcher for ProcessLauncher {
         launched.await.unwrap_or(Err(LaunchError::BrokeOff))
     }
 
-    async fn recover(&self, attempt: AttemptRef, known_lines: u64) -> Result<Option<Ending>, LaunchError> {
-        self.blocking(move |inner| inner.recover(&attempt, known_lines)).await
+    async fn recover(&self, attempt: AttemptRef, known: Known) -> Result<Option<Ending>, LaunchError> {
+        self.blocking(move |inner| inner.recover(&attempt, known)).await
     }
 
     async fn discard(&self, task: TaskId, attempt: i32) -> Result<(), LaunchError> {
@@ -180,7 +181,7 @@ impl Launcher for ProcessLauncher {
 }
 
 impl Inner {
-    fn recover(&self, attempt: &AttemptRef, known_lines: u64) -> Result<Option<Ending>, LaunchError> {
+    fn recover(&self, attempt: &AttemptRef, known: Known) -> Result<Option<Ending>, LaunchError> {
         let name = folder_name(attempt.task, attempt.attempt);
         let path = self.folders.output_path(&name);
         let run = RunName { task: attempt.task.to_string(), attempt: attempt.attempt };
@@ -213,28 +214,27 @@ impl Inner {
         if !path.exists() {
             return Ok(None);
         }
-        Ok(Some(read_rest(FolderFollower::new(&path, self.clock.now()), known_lines)))
+        Ok(Some(read_rest(&path, self.clock.now(), known)))
     }
 }
 
 /// Reads everything there is, and keeps the lines that are not known: a log may be much larger than what is missing of it.
-fn read_rest(mut follower: FolderFollower, known_lines: u64) -> Ending {
+fn read_rest(folder: &Path, started: DateTime<Utc>, mut known: Known) -> Ending {
+    let mut follower = FolderFollower::new(folder, started);
     let mut log = Vec::new();
-    let mut keep = |first: u64, lines: Vec<LogLine>| {
-        let known = usize::try_from(known_lines.saturating_sub(first)).unwrap_or(usize::MAX);
-        log.extend(lines.into_iter().skip(known));
-    };
+    let mut keep =
+        |lines: Vec<LogLine>| log.extend(lines.into_iter().filter(|line| !known.has(line, started)));
     let mut state = None;
     loop {
         let progress = follower.poll();
         state = progress.state.or(state);
-        keep(progress.first_line, progress.log);
+        keep(progress.log);
         if !progress.more {
             break;
         }
     }
     let mut ending = follower.finish();
-    keep(ending.progress.first_line, std::mem::take(&mut ending.progress.log));
+    keep(std::mem::take(&mut ending.progress.log));
     ending.progress.state = ending.progress.state.or(state);
     ending.progress.log = log;
     ending
