@@ -1,6 +1,6 @@
 //! The worker's own port: `/health`, `/ready` and `/metrics`. Not for the outside.
 
-use std::{fmt::Write, io};
+use std::{fmt::Write, io, time::Duration};
 
 use olake_shared::{bell::Bell, config::Listen, domain::task::PlaceClass, store::Store};
 use poem::{
@@ -11,6 +11,9 @@ use poem::{
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+
+/// How long answers that are on their way may take when the worker stops: the database may be gone.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// The port cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +45,7 @@ impl Health {
     /// Answers until `stop`.
     pub async fn serve(self, store: Store, bell: Bell, stop: CancellationToken) {
         let served = Server::new_with_acceptor(self.acceptor)
-            .run_with_graceful_shutdown(app(store, bell), stop.cancelled(), None)
+            .run_with_graceful_shutdown(app(store, bell), stop.cancelled(), Some(LAST_ANSWERS))
             .await;
         if let Err(error) = served {
             tracing::error!(%error, "the health port ended");

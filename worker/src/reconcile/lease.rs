@@ -68,7 +68,9 @@ pub(super) async fn run(worker: Arc<Worker>, ended: CancellationToken) {
             Ok(true) => worker.lease.renewed_at(asked),
             Ok(false) => {
                 tracing::warn!(worker.id = %worker.id, "the worker's row is gone, registering again");
-                if worker.queue.register(&worker.row(), worker.settings.lease).await.is_ok() {
+                let row = worker.row();
+                let registered = worker.queue.register(&row, worker.settings.lease);
+                if matches!(tokio::time::timeout(every, registered).await, Ok(Ok(()))) {
                     worker.lease.renewed_at(asked);
                 }
             }

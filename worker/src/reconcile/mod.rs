@@ -59,6 +59,9 @@ use crate::{
     webhook::{Caller, Policy},
 };
 
+/// How long a worker that stops, and runs nothing any more, waits for the database's last answers.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
+
 /// How a worker works.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -168,17 +171,38 @@ impl Worker {
         self.stop.cancelled().await;
         self.running.stop_all(running::StopReason::Shutdown);
         self.tracker.close();
-        self.tracker.wait().await;
+        tokio::select! {
+            () = self.tracker.wait() => {}
+            () = self.hangs() => tracing::warn!("stopping without an answer of the database"),
+        }
         self.bell.flush().await;
         ended.cancel();
         let _ = lease.await;
         reach(Step::Unregistered, Moment::Before);
-        if let Err(error) = self.queue.unregister(self.id).await {
-            tracing::warn!(%error, "the worker's row was not removed; its lease runs out by itself");
+        match tokio::time::timeout(LAST_ANSWER, self.queue.unregister(self.id)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the worker's row was not removed; its lease runs out by itself");
+            }
+            Err(_) => tracing::warn!("the worker's row was not removed; its lease runs out by itself"),
         }
         reach(Step::Unregistered, Moment::After);
         tracing::info!(worker.id = %self.id, "worker stopped");
         Ok(())
+    }
+
+    /// Ends when nothing runs here any more and the loops are not over all the same: they wait for a database whose host is
+    /// gone, which may take for ever.
+    async fn hangs(&self) {
+        loop {
+            while self.running() > 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            tokio::time::sleep(LAST_ANSWER).await;
+            if self.running() == 0 {
+                return;
+            }
+        }
     }
 
     async fn start(&self) -> Result<(), StartError> {
@@ -227,7 +251,6 @@ impl Worker {
         }
     }
 
-    /// Tells who waits that a task's status changed.
     /// Tells whoever waits what became of a task, and of those that waited for it.
     fn publish_end(&self, ended: &Ended) {
         self.events.publish(Event {

@@ -9,7 +9,7 @@ use std::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use olake_shared::{
@@ -41,7 +41,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How often a write is tried that the database refuses.
 const REFUSED_AT_MOST: u32 = 5;
 
-/// How long a worker that stops tries to store what is left of an attempt.
+/// How long a worker that stops tries a write.
 const STOPPING_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A write.
@@ -83,20 +83,12 @@ pub struct Writer<'a> {
     task: &'a Claimed,
     entry: &'a Entry,
     given_up: AtomicBool,
-    stopping_since: OnceLock<Instant>,
     broken: OnceLock<String>,
 }
 
 impl<'a> Writer<'a> {
     pub fn new(worker: &'a Worker, task: &'a Claimed, entry: &'a Entry) -> Self {
-        Self {
-            worker,
-            task,
-            entry,
-            given_up: AtomicBool::new(false),
-            stopping_since: OnceLock::new(),
-            broken: OnceLock::new(),
-        }
+        Self { worker, task, entry, given_up: AtomicBool::new(false), broken: OnceLock::new() }
     }
 
     /// Whether nothing more is to be written.
@@ -144,10 +136,27 @@ impl<'a> Writer<'a> {
 
     /// Tries a write until it is done; the end of the task is answered by what became of it. None: it was given up.
     pub async fn persist(&self, write: Write<'_>) -> Option<Option<Ended>> {
+        tokio::select! {
+            done = self.try_until_done(&write) => done,
+            () = self.patience() => {
+                tracing::error!(task.id = %self.task.fence.task, "stopping without having stored everything");
+                self.given_up.store(true, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
+    /// Ends some time after this worker was told to stop: no write may hold it up for longer.
+    async fn patience(&self) {
+        self.worker.stop.cancelled().await;
+        tokio::time::sleep(STOPPING_PATIENCE).await;
+    }
+
+    async fn try_until_done(&self, write: &Write<'_>) -> Option<Option<Ended>> {
         let (mut wait, mut refused, mut again) = (FIRST_WAIT, 0, false);
         while !self.has_given_up() {
             reach(write.step(), Moment::Before);
-            let error = match tokio::time::timeout(ANSWER_WITHIN, self.store(&write, again)).await {
+            let error = match tokio::time::timeout(ANSWER_WITHIN, self.store(write, again)).await {
                 Ok(Ok(done)) => {
                     reach(write.step(), Moment::After);
                     return Some(done);
@@ -170,12 +179,6 @@ impl<'a> Writer<'a> {
                 return None;
             }
             again = true;
-            if self.worker.stop.is_cancelled()
-                && self.stopping_since.get_or_init(Instant::now).elapsed() > STOPPING_PATIENCE
-            {
-                tracing::error!(task.id = %self.task.fence.task, "stopping without having stored everything");
-                self.given_up.store(true, Ordering::Relaxed);
-            }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }

@@ -130,6 +130,12 @@ impl Cluster {
     /// A job with a witness, that reads [`ROWS`] rows, and has these faults besides.
     #[track_caller]
     pub fn create_job(&self, faults: &Value) -> WitnessedJob {
+        self.create_job_with(faults, &json!({}))
+    }
+
+    /// As [`Self::create_job`], with these advanced settings.
+    #[track_caller]
+    pub fn create_job_with(&self, faults: &Value, settings: &Value) -> WitnessedJob {
         self.jobs.set(self.jobs.get() + 1);
         let key = format!("job-{}", self.jobs.get());
         let folder = self.place.path().join("witness");
@@ -146,6 +152,7 @@ impl Cluster {
             },
             "frequency": "0 0 29 2 *",
             "streams_config": self.streams,
+            "advanced_settings": settings,
         });
         let id = self.client.post("/jobs", &body).data()["id"].as_i64().unwrap();
         WitnessedJob { id, key, folder }
@@ -198,6 +205,16 @@ impl Cluster {
             db.close().await.unwrap();
             state
         })
+    }
+
+    /// Does something to the database, past the system.
+    pub fn alter_database(&self, statement: &str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let db = Database::connect(self.database.replace("?mode=ro", "?mode=rw")).await.unwrap();
+            db.execute_unprepared(statement).await.unwrap();
+            db.close().await.unwrap();
+        });
     }
 
     /// What is wrong with a job whose last sync has succeeded.
@@ -265,13 +282,18 @@ impl Cluster {
     }
 
     fn start_worker(&mut self, variables: &[(&str, &str)]) -> Process {
+        let mut worker = self.spawn_worker(variables);
+        worker.printed("that it works", |log| log.contains("worker started").then_some(()));
+        worker
+    }
+
+    /// Starts a worker with these variables, and does not wait until it works.
+    pub fn spawn_worker(&mut self, variables: &[(&str, &str)]) -> Process {
         self.starts += 1;
         let name = format!("olake-worker-{}", self.starts);
         let mut command = with(&self.place, &self.settings, "olake-worker", variables);
         command.arg("run");
-        let mut worker = Process::start(&name, command, &self.place.log(&name));
-        worker.printed("that it works", |log| log.contains("worker started").then_some(()));
-        worker
+        Process::start(&name, command, &self.place.log(&name))
     }
 
     /// What runs for attempts.
@@ -281,7 +303,8 @@ impl Cluster {
     }
 }
 
-fn end(process: &mut Process) {
+/// Tells a process to end (SIGTERM), and waits for it.
+pub fn end(process: &mut Process) {
     if !process.has_ended() {
         process.signal(Signal::TERM);
         process.ended();

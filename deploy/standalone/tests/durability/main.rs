@@ -4,7 +4,11 @@
 //!
 //! - [`crash_points`]: each step × before and after × both deployments;
 //! - [`pauses`]: a worker that is stopped longer than its lease, and comes back;
+//! - [`long_pauses`]: the same for a minute in the middle of each step, with the lease that everybody has;
+//! - [`stopping`]: a worker that is told to end while it claims, and while the database is away;
 //! - [`unreachable_database`]: PostgreSQL away for a while;
+//! - [`refusing_database`]: a database that will never take what a connector leaves;
+//! - [`deletes`]: what is deleted while it runs;
 //! - [`cancel_latency`]: from the API's answer to the connector's SIGTERM;
 //! - [`fence`]: the proof can fail.
 //!
@@ -15,9 +19,13 @@
 mod cancel_latency;
 mod cluster;
 mod crash_points;
+mod deletes;
 mod fence;
+mod long_pauses;
 mod pauses;
 mod proxy;
+mod refusing_database;
+mod stopping;
 #[path = "../end_to_end/support/mod.rs"]
 #[allow(dead_code, reason = "each test program uses its own part")]
 mod support;

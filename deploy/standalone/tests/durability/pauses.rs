@@ -1,7 +1,11 @@
 //! A worker that stops in the middle of a step for longer than its lease (SIGSTOP; a frozen machine), and comes back when
 //! another one has finished its task and runs the next one of the job: it touches nothing.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use olake_shared::step::Step;
 use rustix::process::{Pid, Signal, kill_process};
@@ -9,12 +13,15 @@ use serde_json::json;
 
 use crate::{
     cluster::{Cluster, Deployment},
-    crash_points::{finish, in_lanes},
+    crash_points::{TIMERS, finish, in_lanes},
     support::waiting::{wait_for, wait_until},
 };
 
+/// As in [`TIMERS`].
+const LEASE: Duration = Duration::from_secs(3);
+
 /// The steps that a worker takes while it owns a task; those of the supervisor's process are not among them.
-const STEPS: [Step; 14] = [
+pub const STEPS: [Step; 14] = [
     Step::Claimed,
     Step::Described,
     Step::OutputMade,
@@ -37,6 +44,30 @@ fn a_worker_that_comes_back_from_a_pause_in_any_step_touches_nothing() {
         .into_iter()
         .flat_map(|step| ["before", "after"].map(|moment| (step, format!("{}:{moment}", step.as_str()))));
     in_lanes(Deployment::Services, points.collect(), |cluster, _, point| pause_at(cluster, point));
+}
+
+#[test]
+fn one_machine_that_sleeps_longer_than_its_lease_goes_on_with_its_own_syncs() {
+    let cluster = Cluster::start(Deployment::Standalone, TIMERS, str::to_owned);
+    let faults = json!({"take_seconds": 9, "log_lines": 90, "log_lines_per_second": 10});
+    let jobs: Vec<_> = (0..3).map(|_| cluster.create_job(&faults)).collect();
+    for job in &jobs {
+        assert!(cluster.ask_for_sync(job));
+    }
+    jobs.iter().for_each(|job| job.wait_for_batches(1));
+    cluster.api.signal(Signal::STOP);
+    let asleep = Instant::now();
+    wait_until("two leases to have run out", || asleep.elapsed() > 2 * LEASE);
+    wake(cluster.api.pid());
+    for job in &jobs {
+        let ended = wait_for("the sync to end", || {
+            let task = cluster.tasks(job)?[0].clone();
+            (task["status"] != "running").then_some(task)
+        });
+        assert_eq!((&ended["status"], &ended["attempt"]), (&json!("succeeded"), &json!(1)), "{ended:#}");
+        assert_eq!(job.story().runs.len(), 1);
+        assert_eq!(cluster.faults(job), Vec::<String>::new());
+    }
 }
 
 /// One case. What is wrong after it.
@@ -85,12 +116,14 @@ fn pause_at(cluster: &mut Cluster, point: &str) -> Vec<String> {
     faults
 }
 
-fn is_stopped(pid: u32) -> bool {
+/// Whether a process is stopped by SIGSTOP.
+pub fn is_stopped(pid: u32) -> bool {
     let stat = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).unwrap_or_default();
     stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
 }
 
-fn wake(pid: u32) {
+/// Lets a stopped process go on.
+pub fn wake(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).unwrap();
     kill_process(pid, Signal::CONT).unwrap();
 }
