@@ -2,95 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use std::{
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+mod memory;
+mod server;
+
+use std::{sync::Arc, time::Duration};
 
 use olake_shared::{
     bell::Bell,
     domain::{project::ProjectId, task::PlaceClass},
     events::{Event, Events, What},
 };
-use tempfile::TempDir;
+use server::{PATIENCE, Server, until};
 use tokio::{
     sync::{Notify, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A Redis server of the test's own.
-struct Server {
-    port: u16,
-    folder: TempDir,
-    process: Child,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let folder = tempfile::tempdir().unwrap();
-        let process = Self::spawn(port, &folder);
-        let server = Self { port, folder, process };
-        server.wait().await;
-        server
-    }
-
-    fn spawn(port: u16, folder: &TempDir) -> Child {
-        Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .current_dir(folder.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is needed: run the tests by `make test`, which installs it")
-    }
-
-    async fn wait(&self) {
-        until(async || {
-            let Ok(mut connection) = self.client().get_multiplexed_async_connection().await else {
-                return false;
-            };
-            redis::cmd("PING").query_async::<String>(&mut connection).await.is_ok()
-        })
-        .await;
-    }
-
-    fn client(&self) -> redis::Client {
-        redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap()
-    }
-
-    async fn restart(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-        self.process = Self::spawn(self.port, &self.folder);
-        self.wait().await;
-    }
-
-    async fn command(&self, command: &str) -> redis::Value {
-        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
-        redis::cmd(command).query_async(&mut connection).await.unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-async fn until(mut condition: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, wait).await.expect("it did not come about in time");
-}
 
 /// A listener that is known to hear: the bell that every backend gives itself at its start has been heard.
 async fn listener(bell: &Bell, free: watch::Receiver<bool>, stop: &CancellationToken) -> Arc<Notify> {
@@ -170,8 +98,7 @@ async fn ringing_while_redis_is_down_neither_waits_nor_fails() {
     let mut server = Server::start().await;
     let stop = CancellationToken::new();
     let bell = Bell::redis(server.client(), &stop).unwrap();
-    server.process.kill().unwrap();
-    server.process.wait().unwrap();
+    server.kill();
     let start = std::time::Instant::now();
     for _ in 0..10_000 {
         bell.ring(PlaceClass::Interactive, Uuid::now_v7());
