@@ -10,6 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+# The same build as that of the tests: after them nothing is compiled anew.
 cargo build --quiet --workspace --bin olake-api --bin olake-worker --bin sample-connector
-deploy/test/install.sh
+deploy/test/install.sh python3
 exec python3 -B deploy/chaos/chaos.py "$@"

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Installs what the tests need from Debian's packages: PostgreSQL and Redis servers. As root, or by sudo; otherwise it
-# says what is missing.
+# Installs what the tests need from Debian's packages: PostgreSQL and Redis servers, and the packages whose programs are
+# named (python3). As root, or by sudo; otherwise it says what is missing.
 set -euo pipefail
 
 missing=()
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing+=(postgresql)
 command -v redis-server >/dev/null || missing+=(redis-server)
+for program in "$@"; do
+    command -v "$program" >/dev/null || missing+=("$program")
+done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then

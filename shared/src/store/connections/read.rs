@@ -39,6 +39,80 @@ fn select(side: Side, condition: &str) -> String {
     )
 }
 
+impl Store {
+    pub(in crate::store) fn connection_of(
+        &self,
+        project: &ProjectId,
+        side: Side,
+        row: ConnectionRow,
+    ) -> Result<Connection, StoreError> {
+        // One damaged row must not hide all others, nor stand in the way of its own end.
+        let config = match self.config_of(&aad(side, project, row.seal_id), &row.config) {
+            Ok(config) => Some(config),
+            Err(error @ (StoreError::Corrupt(_) | StoreError::Secret(SecretError::Rest))) => {
+                tracing::error!(side = side.name(), id = row.id, %error, "a config cannot be read; it is shown empty");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Connection {
+            id: row.id,
+            name: row.name,
+            connector_type: row.connector_type,
+            version: row.version,
+            is_readable: config.is_some(),
+            config: config.unwrap_or_else(|| Value::Object(Map::new())),
+            revision: row.revision,
+            created_at: time::utc(row.created_at),
+            updated_at: time::utc(row.updated_at),
+            created_by: row.created_by,
+            updated_by: row.updated_by,
+        })
+    }
+
+    /// One that is not deleted and meets a condition, whose value is `$2`.
+    pub(in crate::store) async fn connection_by(
+        &self,
+        db: &impl ConnectionTrait,
+        project: &ProjectId,
+        side: Side,
+        condition: &str,
+        value: Db,
+    ) -> Result<Option<Connection>, StoreError> {
+        let condition = format!("c.deleted_at IS NULL AND {condition}");
+        self.find_connection(db, project, side, &condition, value).await
+    }
+
+    /// As [`Self::connection_by`], also deleted ones: a task that ran when its job and its sides were deleted is still to
+    /// be ended, and what it prints to be kept free of secrets.
+    pub(in crate::store) async fn connection_even_deleted(
+        &self,
+        db: &impl ConnectionTrait,
+        project: &ProjectId,
+        side: Side,
+        id: i64,
+    ) -> Result<Option<Connection>, StoreError> {
+        self.find_connection(db, project, side, "c.id = $2", id.into()).await
+    }
+
+    async fn find_connection(
+        &self,
+        db: &impl ConnectionTrait,
+        project: &ProjectId,
+        side: Side,
+        condition: &str,
+        value: Db,
+    ) -> Result<Option<Connection>, StoreError> {
+        let statement = Statement::from_sql_and_values(
+            self.backend(),
+            select(side, condition),
+            [project.as_str().into(), value],
+        );
+        let row = ConnectionRow::find_by_statement(statement).one(db).await?;
+        row.map(|row| self.connection_of(project, side, row)).transpose()
+    }
+}
+
 impl ProjectStore {
     /// The sources or destinations with these ids and the jobs that use them, newest-updated first. Those that are gone are
     /// left out.
@@ -47,7 +121,8 @@ impl ProjectStore {
         side: Side,
         with: &[i64],
     ) -> Result<Vec<(Connection, Vec<ConnectionJob>)>, StoreError> {
-        let sql = select(side, &self.store.rows_with_ids("c"));
+        let wanted = format!("c.deleted_at IS NULL AND {}", self.store.rows_with_ids("c"));
+        let sql = select(side, &wanted);
         let statement = self.store.sql(&sql, [self.project.as_str().into(), lists::ids(with)]);
         let rows = ConnectionRow::find_by_statement(statement).all(&self.store.db).await?;
         let mut jobs = self.jobs_of(side, with).await?;
