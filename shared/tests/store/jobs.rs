@@ -131,9 +131,9 @@ async fn a_deleted_job_cancels_what_runs(db: TestDatabase) {
     assert_eq!(db.store.queue().cancel_wishes(&[claimed.fence.task]).await.unwrap().len(), 1);
     // Its sides may be deleted now. Whoever ends what runs still knows what the connector was given.
     for side in [Side::Source, Side::Destination] {
-        let id = project.connections(side, None, Page::default()).await.unwrap()[0].0.id;
+        let id = project.connection_keys(side, None, Page::default()).await.unwrap()[0].id;
         project.delete_connection(side, id, None, user).await.unwrap();
-        assert!(project.connections(side, None, Page::default()).await.unwrap().is_empty());
+        assert!(project.connection_keys(side, None, Page::default()).await.unwrap().is_empty());
         assert!(matches!(project.connection(side, id).await, Err(StoreError::NotFound(_))));
     }
     db.store.queue().work_of(claimed.fence).await.unwrap();

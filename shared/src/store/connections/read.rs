@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value as Db};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Connection, ConnectionJob, Page, Side, missing, seal::aad};
+use super::{Connection, ConnectionJob, Side, missing, seal::aad};
 use crate::{
     crypto::SecretError,
     domain::project::ProjectId,
