@@ -2,7 +2,7 @@
 //!
 //! It is the connector of the first steps (no database, no image, no network), and the one that tests are
 //! made with: its config can tell it to misbehave (`faults`), and the environment variable `DRIVER_VERSION`
-//! to be an older version.
+//! to be an older version. `--as TYPE` lets it play the part of another source type (`part`).
 //!
 //! One file a thing: `flags` (the command line), `spec`, `check`, `catalog` (discover), `difference`, `sync`, `clear` (the
 //! commands), `source` and `value` (reading), `selection` (what a job chose), `parquet` (writing), `state`
@@ -24,6 +24,7 @@ mod faults;
 mod flags;
 mod output;
 mod parquet;
+mod part;
 mod selection;
 mod signals;
 mod source;
@@ -37,20 +38,22 @@ mod witness;
 
 use crate::flags::{Arguments, Command};
 use crate::output::Output;
+use crate::part::Part;
 use crate::signals::Stop;
 use crate::version::Version;
 
 fn main() -> ExitCode {
     let version = Version::from_environment();
     let stop = Stop::install(version);
-    let Some(arguments) = flags::parse(version, std::env::args_os().skip(1)) else {
+    let (part, words) = Part::take(std::env::args_os().skip(1).collect());
+    let Some(arguments) = flags::parse(version, words.into_iter()) else {
         return ExitCode::from(1);
     };
     let folder = folder(&arguments);
     let output = Output::new(&folder);
     let ran = stop
         .context("failed to handle SIGTERM")
-        .and_then(|stop| run(&arguments, &folder, version, &output, &stop));
+        .and_then(|stop| run(part.as_ref(), &arguments, &folder, version, &output, &stop));
     match ran {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -74,16 +77,34 @@ fn folder(arguments: &Arguments) -> PathBuf {
     }
 }
 
-fn run(arguments: &Arguments, folder: &Path, version: Version, output: &Output, stop: &Stop) -> Result<u8> {
+fn run(
+    part: Option<&Part>,
+    arguments: &Arguments,
+    folder: &Path,
+    version: Version,
+    output: &Output,
+    stop: &Stop,
+) -> Result<u8> {
     let config = || arguments.config.as_deref().context("--config not passed");
+    let destination = || arguments.destination.as_deref().context("--destination not passed");
     match arguments.command {
         Command::Spec => {
-            output.result(&spec::spec(arguments.destination_type.as_deref())?);
+            let destination_type = arguments.destination_type.as_deref();
+            let spec =
+                part.map_or_else(|| spec::spec(destination_type), |part| Ok(part.spec(destination_type)));
+            output.result(&spec?);
             Ok(0)
         }
-        Command::Check => {
-            check::check(arguments.config.as_deref(), arguments.destination.as_deref(), version, output, stop)
-        }
+        Command::Check => match part {
+            Some(part) => part.check(destination().or_else(|_| config())?, version, output, stop),
+            None => check::check(
+                arguments.config.as_deref(),
+                arguments.destination.as_deref(),
+                version,
+                output,
+                stop,
+            ),
+        },
         Command::Discover if arguments.difference.is_some() => {
             let request = difference::Request {
                 old: arguments.streams.as_deref().context("--streams not passed")?,
@@ -100,26 +121,35 @@ fn run(arguments: &Arguments, folder: &Path, version: Version, output: &Output, 
                 threads: arguments.max_discover_threads,
                 folder,
             };
-            catalog::discover(&request, version, output, stop)
+            match part {
+                Some(part) => part.discover(&request, output, stop),
+                None => catalog::discover(&request, version, output, stop),
+            }
         }
         Command::Sync => {
             let request = sync::Request {
                 config: config()?,
-                destination: arguments.destination.as_deref().context("--destination not passed")?,
+                destination: destination()?,
                 catalog: arguments.catalog.as_deref().context("--catalog not passed")?,
                 state: arguments.state.as_deref(),
                 folder,
             };
-            sync::sync(&request, version, output, stop)
+            match part {
+                Some(part) => part.sync(&request, version, output, stop),
+                None => sync::sync(&request, version, output, stop),
+            }
         }
         Command::Clear => {
             let request = clear::Request {
                 streams: arguments.streams.as_deref().context("--streams not passed")?,
-                destination: arguments.destination.as_deref().context("--destination not passed")?,
+                destination: destination()?,
                 state: arguments.state.as_deref(),
                 folder,
             };
-            clear::clear(&request, output, stop)
+            match part {
+                Some(part) => part.clear(&request, output, stop),
+                None => clear::clear(&request, output, stop),
+            }
         }
     }
 }

@@ -22,3 +22,4 @@ mod secrets;
 mod services;
 mod shutdown;
 mod support;
+mod web_ui;

@@ -24,6 +24,9 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
+    head: String,
+    pub body: Vec<u8>,
+    /// The body as text.
     pub text: String,
 }
 
@@ -77,28 +80,54 @@ impl Client {
 
     /// Sends a request and reads the answer.
     pub fn send(&self, method: &str, path: &str, body: Option<&Value>) -> std::io::Result<Reply> {
-        let mut stream = self.ask(method, path, body)?;
+        self.send_with(method, path, &[], body)
+    }
+
+    /// Sends a request with these headers beside its own.
+    pub fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        body: Option<&Value>,
+    ) -> std::io::Result<Reply> {
+        let mut stream = self.ask_with(method, path, headers, body)?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes)?;
-        let answer = String::from_utf8_lossy(&bytes).into_owned();
+        let answer = String::from_utf8_lossy(&bytes);
         let cut_off = || std::io::Error::other(format!("an answer was cut off: {answer}"));
-        let (head, text) = answer.split_once("\r\n\r\n").ok_or_else(cut_off)?;
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").ok_or_else(cut_off)?;
+        let (head, body) = (String::from_utf8_lossy(&bytes[..end]).into_owned(), bytes[end + 4..].to_vec());
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(cut_off)?;
-        if let Some(length) = header(head, "content-length") {
-            assert_eq!(length, text.len().to_string(), "an answer was cut off: {answer}");
+        if let Some(length) = header(&head, "content-length") {
+            assert_eq!(length, body.len().to_string(), "an answer was cut off: {answer}");
         }
         self.seen.lock().unwrap().push_str(&answer);
-        Ok(Reply { status, text: text.to_owned() })
+        let text = String::from_utf8_lossy(&body).into_owned();
+        Ok(Reply { status, head, body, text })
     }
 
     /// Sends a request, and leaves the answer to be read, or not.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> std::io::Result<TcpStream> {
+        self.ask_with(method, path, &[], body)
+    }
+
+    fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        body: Option<&Value>,
+    ) -> std::io::Result<TcpStream> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut request = format!("{method} {path} HTTP/1.0\r\nHost: localhost:{}\r\n", self.port);
         if let Some(token) = &self.token {
             request += &format!("Authorization: Bearer {token}\r\n");
+        }
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
         }
         if !body.is_empty() {
             request += "Content-Type: application/json\r\n";
@@ -115,6 +144,11 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 impl Reply {
+    /// A header of the answer.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+
     fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }

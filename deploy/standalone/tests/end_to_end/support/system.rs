@@ -35,18 +35,22 @@ impl System {
 
     /// One process, in a place that was prepared.
     pub fn standalone_at(place: Place, settings: &[(&str, &str)]) -> Self {
-        let settings = owned(&[settings, &admin()].concat());
+        let settings = with_admin(settings);
         let command = standalone(&place, &settings);
         let (api, port) = serve("olake", command, &place.log("olake"), "OLake runs on http://localhost:");
-        let client = Client::new(port).login(ADMIN, ADMIN_PASSWORD);
+        let client = sign_in(port, &settings);
         Self { client, api, workers: Vec::new(), redis: None, settings, place }
     }
 
     /// An API and `workers` workers, with PostgreSQL and Redis.
     pub fn services(workers: usize, settings: &[(&str, &str)]) -> Self {
-        let place = Place::new();
+        Self::services_at(Place::new(), workers, settings)
+    }
+
+    /// An API and `workers` workers, in a place that was prepared.
+    pub fn services_at(place: Place, workers: usize, settings: &[(&str, &str)]) -> Self {
         let redis = Redis::start(place.path().to_owned());
-        let mut settings = owned(&[settings, &admin()].concat());
+        let mut settings = with_admin(settings);
         settings.push(("OLAKE_DATABASE_URL".to_owned(), new_database()));
         settings.push(("OLAKE_DATABASE_MAX_CONNECTIONS".to_owned(), "5".to_owned()));
         settings.push(("OLAKE_REDIS_URL".to_owned(), redis.url()));
@@ -60,7 +64,7 @@ impl System {
         command.args(["serve", "--listen", "localhost:0"]);
         let (api, port) =
             serve("olake-api", command, &place.log("olake-api"), "the API listens on http://localhost:");
-        let client = Client::new(port).login(ADMIN, ADMIN_PASSWORD);
+        let client = sign_in(port, &settings);
         let mut system = Self { client, api, workers: Vec::new(), redis: Some(redis), settings, place };
         (0..workers).for_each(|_| system.add_worker());
         system
@@ -104,12 +108,17 @@ impl System {
     }
 }
 
-fn admin() -> [(&'static str, &'static str); 2] {
-    [("OLAKE_ADMIN_USERNAME", ADMIN), ("OLAKE_ADMIN_PASSWORD", ADMIN_PASSWORD)]
+/// The settings, with a first administrator unless they name one.
+fn with_admin(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    let admin = [("OLAKE_ADMIN_USERNAME", ADMIN), ("OLAKE_ADMIN_PASSWORD", ADMIN_PASSWORD)];
+    let lacks = |name: &str| settings.iter().all(|(given, _)| *given != name);
+    let all = settings.iter().copied().chain(admin.into_iter().filter(|(name, _)| lacks(name)));
+    all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
-    settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+fn sign_in(port: u16, settings: &[(String, String)]) -> Client {
+    let value = |name: &str| &settings.iter().find(|(given, _)| given == name).unwrap().1;
+    Client::new(port).login(value("OLAKE_ADMIN_USERNAME"), value("OLAKE_ADMIN_PASSWORD"))
 }
 
 fn with(mut command: Command, place: &Place, settings: &[(String, String)]) -> Command {

@@ -24,7 +24,7 @@ const fn row(method: &'static str, path: &'static str, check: fn(&Exchange)) -> 
     Row { method, path, within: Duration::from_secs(10), check }
 }
 
-/// Every path that the UI calls.
+/// Every path that the UI calls. The browser test (deploy/e2e-ui) has the same list in its `rows.json`.
 pub const ROWS: &[Row] = &[
     row("POST", "/login", login),
     row("GET", "/auth/check", |it| assert_eq!(text(&it.data(), "username"), "admin")),
@@ -102,7 +102,7 @@ pub fn row_of(method: &str, path: &str) -> &'static Row {
 /// What holds for every answer.
 #[track_caller]
 pub fn check(row: &Row, it: &Exchange) {
-    // A download may answer a part: any 2xx will do.
+    // Of a download any 2xx will do.
     if !row.path.ends_with("/download") {
         assert_eq!(it.reply.status, it.asked.status, "{}: {}", row.name(), it.reply.text);
     }
@@ -124,7 +124,7 @@ fn has_data(it: &Exchange) {
 
 fn login(it: &Exchange) {
     if !it.is_success() {
-        assert_eq!((it.reply.status, it.reply.error().as_str()), (401, "Invalid credentials"));
+        assert_eq!((it.reply.status, it.error().as_str()), (401, "Invalid credentials"));
         return;
     }
     texts(&it.data(), &["username", "token"]);
@@ -160,7 +160,7 @@ fn unique(it: &Exchange) {
         return;
     }
     let (what, name) = (text(&it.asked.body, "entity_type"), text(&it.asked.body, "name"));
-    assert_eq!((it.reply.status, it.reply.error()), (409, format!("{what} name '{name}' is not unique")));
+    assert_eq!((it.reply.status, it.error()), (409, format!("{what} name '{name}' is not unique")));
 }
 
 fn settings(it: &Exchange) {
@@ -201,15 +201,14 @@ fn tested(it: &Exchange) {
     assert!(it.took >= Duration::from_millis(500), "the window would not be seen: {:?}", it.took);
 }
 
+/// Oldest first, and none that is for debugging.
 fn lines(lines: &[Value]) {
-    assert_eq!(
-        lines.iter().map(|line| text(line, "message")).collect::<Vec<_>>(),
-        ["first", "second", "third"]
-    );
+    assert!(!lines.is_empty(), "there is no line");
     for line in lines {
         one_of(line, "level", &["info", "warn", "error", "fatal"]);
-        time(line, "time");
+        text(line, "message");
     }
+    assert!(lines.iter().map(|line| time(line, "time")).is_sorted(), "{lines:?}");
 }
 
 fn catalog(catalog: &Value) {
@@ -267,7 +266,7 @@ fn written(it: &Exchange) {
 fn refused_in_use(it: &Exchange) {
     match it.is_success() {
         true => texts(&it.data(), &["name"]),
-        false => assert!(it.reply.error().contains("is used by 1 job"), "{}", it.reply.error()),
+        false => assert!(it.error().contains("is used by 1 job"), "{}", it.error()),
     }
 }
 
@@ -316,9 +315,12 @@ fn job(job: &Value) {
 fn written_job(it: &Exchange) {
     let data = it.data();
     whole(&data, "id");
-    for name in ["name", "frequency", "streams_config"] {
+    for name in ["name", "frequency"] {
         assert_eq!(data[name], it.asked.body[name]);
     }
+    // Keys and digits come back, white space need not.
+    let catalog = |value: &Value| json_text(value, "streams_config").to_string();
+    assert_eq!(catalog(&data), catalog(&it.asked.body));
     if it.asked.method == "PUT" {
         flag(&data, "activate");
     }
@@ -326,7 +328,7 @@ fn written_job(it: &Exchange) {
 
 fn cancelled(it: &Exchange) {
     match it.reply.status {
-        403 => assert!(it.reply.error().starts_with("Insufficient permissions"), "{}", it.reply.error()),
+        403 => assert!(it.error().starts_with("Insufficient permissions"), "{}", it.error()),
         _ => texts(&it.data(), &["message"]),
     }
 }
@@ -341,7 +343,7 @@ fn tasks(it: &Exchange) {
         let (runtime, seconds) = (text(task, "runtime"), whole(task, "runtime_seconds"));
         assert!(runtime.ends_with('s') && (0..60).contains(&seconds), "{task}");
         let age = SystemClock::shared().now() - time(task, "start_time");
-        assert!(age.num_seconds().abs() < 60, "{task}");
+        assert!(age.num_minutes().abs() < 10, "{task}");
     }
 }
 
@@ -353,7 +355,10 @@ fn logs(it: &Exchange) {
 }
 
 fn download(it: &Exchange) {
-    assert!((200..300).contains(&it.reply.status), "{}", it.reply.status);
+    match it.asked.headers.iter().any(|(name, _)| name == "range") {
+        true => assert_eq!((it.reply.status, it.reply.body.as_slice()), (206, &[0x1f][..])),
+        false => assert!(it.reply.status == 200 && it.reply.body.len() > 100, "{}", it.reply.status),
+    }
     let disposition = it.reply.header("content-disposition").expect("it is to be saved");
     assert!(disposition.contains("job-1-logs-") && disposition.contains(".tar.gz"), "{disposition}");
 }
