@@ -52,8 +52,8 @@ const TOO_LONG: Duration = Duration::from_secs(60);
 
 const KEPT_HEADERS: [HeaderName; 2] = [header::CONTENT_TYPE, header::LINK];
 
-/// What differs between programs that may show a list differently: the version, and the file that runs.
-static BUILD: LazyLock<String> = LazyLock::new(|| {
+/// What differs between programs that may show the same thing differently: the version, and the file that runs.
+pub(crate) static BUILD: LazyLock<String> = LazyLock::new(|| {
     let file = std::env::current_exe().and_then(std::fs::metadata).ok();
     let modified = file
         .as_ref()

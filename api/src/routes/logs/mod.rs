@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod download;
 pub mod follow;
+pub mod range;
 
 use olake_shared::domain::task::TaskId;
 use poem::web::Data;
@@ -12,7 +13,7 @@ use poem_openapi::{
 };
 
 use self::{
-    download::DownloadAnswer,
+    download::{DownloadAnswer, PartAsked},
     follow::{From, Target},
 };
 use super::{Tags, connections::test::LogLineItem, tasks::logs::LevelWord};
@@ -67,12 +68,14 @@ impl Api {
     /// Download the log of a task
     ///
     /// `job-<id>-logs-<time>.tar.gz` with `state.json` and `olake.log` (JSON lines), as they stand now. `Range: bytes=0-0`
-    /// is a 206 with that byte; its length is not known before it is made, so other ranges are not served.
+    /// is a 206 with that byte, at once. The archive of a task that has ended has an `ETag`, and one range of it is served
+    /// (206, or 416 beyond its end), so that a download that broke off goes on where it was: send the `ETag` as `If-Range`.
     #[oai(
         path = "/api/v1/project/:projectid/jobs/:jobid/logs/download",
         method = "get",
         operation_id = "downloadTaskLogs"
     )]
+    #[expect(clippy::too_many_arguments, reason = "one argument for each part of the request")]
     async fn download(
         &self,
         _auth: Auth,
@@ -83,10 +86,14 @@ impl Api {
         jobid: Path<i64>,
         /// The task's id, as the list of tasks shows it
         file_path: Query<Option<String>>,
-        /// `bytes=0-0` asks whether it is there
+        /// A part in bytes, as `bytes=0-0` or `bytes=1000-`
         #[oai(name = "Range")]
         range: Header<Option<String>>,
+        /// The `ETag` of the archive that a part is wanted of; of another one all is sent
+        #[oai(name = "If-Range")]
+        if_range: Header<Option<String>>,
     ) -> DownloadAnswer {
-        download::download(&context, &projectid, jobid.0, file_path.as_deref(), range.as_deref()).await
+        let part = PartAsked { range: range.as_deref(), if_range: if_range.as_deref() };
+        download::download(&context, &projectid, jobid.0, file_path.as_deref(), part).await
     }
 }
