@@ -5,6 +5,11 @@
 mod fake_worker;
 mod support;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use fake_worker::{FakeWorker, found, spec};
 use olake_shared::store::{
     connections::Side,
@@ -85,6 +90,38 @@ on_both_databases! {
         let unknown = app.user.json(Method::GET, &format!("{DESTINATIONS}/spec"), body).await;
         assert_eq!((&unknown.data()["catalog"], &unknown.data()["spec"]), (&json!("none of them"), &form));
         worker.leave().await;
+    }
+}
+
+on_both_databases! {
+    async fn a_spec_is_read_once_and_then_needs_no_worker(app: TestApp) {
+        let ask = async |kind: &str, version: &str, source_type: &str| {
+            let body = json!({"type": kind, "version": version, "source_type": source_type, "source_version": ""});
+            app.user.post(&format!("{DESTINATIONS}/spec"), body).await
+        };
+        assert_eq!(ask("Parquet", "v0.9.4", "").await.status, 503);
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&runs);
+        let worker = FakeWorker::start(&app.context, move |_, claimed| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Some(spec(claimed, &json!({"jsonschema": {"title": claimed.connector_type}, "uischema": "{}"})))
+        })
+        .await;
+        for (source_type, printed_by, so_far) in [("", "files", 1), ("", "files", 1), ("postgres", "postgres", 2), ("postgres", "postgres", 2)] {
+            let printed = ask("Parquet", "v0.9.4", source_type).await.expect(200).data();
+            assert_eq!((&printed["type"], &printed["spec"]["jsonschema"]["title"]), (&json!("Parquet"), &json!(printed_by)));
+            assert_eq!(runs.load(Ordering::SeqCst), so_far);
+        }
+        worker.leave().await;
+        for (source_type, printed_by) in [("", "files"), ("postgres", "postgres")] {
+            let kept = ask("PARQUET", "v0.9.4", source_type).await.expect(200).data();
+            assert_eq!(kept["spec"]["jsonschema"]["title"], printed_by);
+        }
+        app.user.get(&format!("{DESTINATIONS}/spec?type=parquet&version=v0.9.4")).await.expect(200);
+        for (kind, version, source_type) in [("iceberg", "v0.9.4", ""), ("parquet", "v0.9.3", ""), ("parquet", "v0.9.4", "mysql")] {
+            assert_eq!(ask(kind, version, source_type).await.status, 503, "{kind} {version} {source_type}");
+        }
+        assert_eq!(ask("parquet", "v0.9.4", "two words").await.status, 400);
     }
 }
 

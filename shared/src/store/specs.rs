@@ -1,6 +1,9 @@
 //! The cache of connector specs.
 
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    sea_query::OnConflict,
+};
 
 use super::{Store, StoreError, entities::spec_cache};
 
@@ -20,6 +23,15 @@ impl Store {
     pub async fn cached_spec(&self, key: &SpecKey) -> Result<Option<String>, StoreError> {
         read(&self.db, key).await
     }
+
+    /// The spec text of a destination (lower case) at a version, if it was read before from whichever connector.
+    pub async fn cached_destination_spec(
+        &self,
+        destination_type: &str,
+        version: &str,
+    ) -> Result<Option<String>, StoreError> {
+        read_destination(&self.db, destination_type, version).await
+    }
 }
 
 pub(super) async fn read(db: &impl ConnectionTrait, key: &SpecKey) -> Result<Option<String>, StoreError> {
@@ -34,10 +46,10 @@ pub(super) async fn read_destination(
     destination_type: &str,
     version: &str,
 ) -> Result<Option<String>, StoreError> {
-    use sea_orm::{ColumnTrait, QueryFilter};
     let row = spec_cache::Entity::find()
         .filter(spec_cache::Column::DestinationType.eq(destination_type.to_lowercase()))
         .filter(spec_cache::Column::Version.eq(version))
+        .order_by_asc(spec_cache::Column::Type)
         .one(db)
         .await?;
     Ok(row.map(|row| row.spec))

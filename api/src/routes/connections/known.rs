@@ -93,6 +93,25 @@ pub fn source<'a>(
     })
 }
 
+/// The source that a request about a destination names, and its version; an empty text names none.
+///
+/// # Errors
+/// 400 when one of them has no such form.
+pub fn named_source<'a>(
+    source_type: Option<&'a str>,
+    source_version: Option<&'a str>,
+) -> Result<(Option<&'a str>, Option<&'a str>), Problem> {
+    let source_type = source_type.filter(|text| !text.is_empty());
+    let source_version = source_version.filter(|text| !text.is_empty());
+    if let Some(source_type) = source_type {
+        connector_type_form(source_type, "source_type")?;
+    }
+    if let Some(source_version) = source_version {
+        version_form(source_version, "source_version")?;
+    }
+    Ok((source_type, source_version))
+}
+
 /// The source whose program runs a destination's spec and test: the one that the request names, else the first that a
 /// live worker runs at that version and that writes the destination, in the configured order.
 ///
@@ -102,17 +121,8 @@ pub fn destination<'a>(
     runs: &'a Runs,
     wanted: &str,
     version: &str,
-    source_type: Option<&str>,
-    source_version: Option<&str>,
+    (source_type, source_version): (Option<&str>, Option<&str>),
 ) -> Result<&'a RunnableConnector, Problem> {
-    let source_type = source_type.filter(|text| !text.is_empty());
-    let source_version = source_version.filter(|text| !text.is_empty());
-    if let Some(source_type) = source_type {
-        connector_type_form(source_type, "source_type")?;
-    }
-    if let Some(source_version) = source_version {
-        version_form(source_version, "source_version")?;
-    }
     written(runs, wanted, "")?;
     if let Some(source_type) = source_type {
         let connector = source(runs, source_type, source_version.unwrap_or(version), "source_")?;

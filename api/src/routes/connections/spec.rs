@@ -45,7 +45,7 @@ pub async fn find(
     respond_async: bool,
 ) -> Result<Found, Problem> {
     if let Some(spec) = context.store.cached_spec(&key).await? {
-        return read(&spec).map(Found::Spec);
+        return parsed(&spec).map(Found::Spec);
     }
     let call = Call {
         connector_type: &key.connector_type,
@@ -57,7 +57,7 @@ pub async fn find(
     match interactive::run(context, project, call).await? {
         Outcome::Accepted(task) => Ok(Found::Accepted(task)),
         Outcome::Ended(finished) => match &finished.result {
-            Some(OneShotResult::Spec { spec }) => read(spec).map(Found::Spec),
+            Some(OneShotResult::Spec { spec }) => parsed(spec).map(Found::Spec),
             _ => Err(failed(&finished.failure())),
         },
     }
@@ -67,7 +67,11 @@ fn failed(why: &str) -> Problem {
     Problem::unprocessable(format!("spec failed: {why}"))
 }
 
-fn read(text: &str) -> Result<Value, Problem> {
+/// A spec's text as a value.
+///
+/// # Errors
+/// 422 when it is no JSON.
+pub fn parsed(text: &str) -> Result<Value, Problem> {
     parse_json(text).map_err(|_| failed("the connector printed no JSON"))
 }
 

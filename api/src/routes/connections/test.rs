@@ -130,13 +130,10 @@ pub async fn test(
     let runs = known::live(context).await?;
     let connector = match side {
         Side::Source => known::source(&runs, &given.connector_type, &given.version, "")?,
-        Side::Destination => known::destination(
-            &runs,
-            &given.connector_type,
-            &given.version,
-            given.source_type.as_deref(),
-            given.source_version.as_deref(),
-        )?,
+        Side::Destination => {
+            let named = known::named_source(given.source_type.as_deref(), given.source_version.as_deref())?;
+            known::destination(&runs, &given.connector_type, &given.version, named)?
+        }
     };
     let sealed = sealed(&project, side, &given.connector_type, &given.version, &given.config).await?;
     let call = Call {

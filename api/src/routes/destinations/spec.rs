@@ -74,15 +74,29 @@ pub async fn read(
     let version = required(query.version, "version")?;
     let catalog = query.catalog.unwrap_or_default();
     request::connector(&connector_type, &version, "")?;
-    let runs = known::live(context).await?;
-    let (source_type, source_version) = (query.source_type.as_deref(), query.source_version.as_deref());
-    let connector = known::destination(&runs, &connector_type, &version, source_type, source_version)?;
-    let key = SpecKey {
-        connector_type: connector.connector_type.clone(),
-        version: connector.version.clone(),
-        destination_type: Some(connector_type.to_lowercase()),
+    let named = known::named_source(query.source_type.as_deref(), query.source_version.as_deref())?;
+    let destination_type = connector_type.to_lowercase();
+    let of = |source: &str, version: &str| SpecKey {
+        connector_type: source.to_owned(),
+        version: version.to_owned(),
+        destination_type: Some(destination_type.clone()),
     };
-    match spec::find(context, &project, key, asker.user, asker.respond_async).await? {
+    let source_version = named.1.unwrap_or(&version);
+    let cached = match named.0 {
+        Some(source) => context.store.cached_spec(&of(source, source_version)).await?,
+        None => context.store.cached_destination_spec(&destination_type, source_version).await?,
+    };
+    let found = match cached {
+        // A form that was read once needs no worker.
+        Some(spec) => Found::Spec(spec::parsed(&spec)?),
+        None => {
+            let runs = known::live(context).await?;
+            let connector = known::destination(&runs, &connector_type, &version, named)?;
+            let key = of(&connector.connector_type, &connector.version);
+            spec::find(context, &project, key, asker.user, asker.respond_async).await?
+        }
+    };
+    match found {
         Found::Accepted(task) => accepted("the spec is being read", task, tasks::location(&project, task)),
         Found::Spec(mut spec) => {
             if !catalog.is_empty() {
