@@ -2,8 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod fake_worker;
 mod support;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use fake_worker::{FakeWorker, spec};
 use poem::{Body, http::Method};
 use serde_json::{Value, json};
 use support::{Reply, TestApp, on_both_databases};
@@ -218,5 +225,101 @@ on_both_databases! {
             let error = app.user.get(&path).await.expect(400).error();
             assert_eq!(error, format!("Bad request: {expected}"), "{path}");
         }
+    }
+}
+
+on_both_databases! {
+    async fn what_no_worker_can_do_starts_no_connector(app: TestApp) {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&runs);
+        let worker = FakeWorker::start(&app.context, move |_, claimed| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Some(spec(claimed, &json!({"jsonschema": {}, "uischema": "{}"})))
+        })
+        .await;
+        let cases = [
+            ("sources", "nonesuch", "v0.9.4", "type: no worker runs 'nonesuch'; known are files, postgres"),
+            ("sources", "postgres", "v9.9.9", "version: no worker runs 'postgres' v9.9.9; known are v0.9.4"),
+            ("destinations", "nonesuch", "v0.9.4", "type: no worker writes 'nonesuch'; known are parquet, iceberg"),
+            ("destinations", "parquet", "v9.9.9", "version: no worker writes 'parquet' at v9.9.9; known are v0.9.4"),
+        ];
+        for (side, kind, version, words) in cases {
+            let body = json!({"type": kind, "version": version, "config": {}, "name": "x", "job_id": -1, "job_name": ""});
+            let query = format!("{P}/{side}/spec?type={kind}&version={version}");
+            let mut answers = vec![app.user.get(&query).await];
+            let mut paths = vec![format!("{P}/{side}/spec"), format!("{P}/{side}/test")];
+            if side == "sources" {
+                paths.extend([format!("{P}/sources/streams"), format!("{P}/source/streams")]);
+            }
+            for path in paths {
+                answers.push(app.user.post(&path, body.clone()).await);
+            }
+            for answer in answers {
+                assert_eq!((answer.status, answer.error()), (400, format!("Bad request: {words}")), "{}", answer.text);
+            }
+        }
+        for (side, kind) in [("sources", "nonesuch"), ("destinations", "nonesuch"), ("sources", "../etc")] {
+            let refused = app.user.get(&format!("{P}/{side}/versions?type={kind}")).await.expect(400);
+            assert!(refused.error().starts_with("Bad request: type: "), "{}", refused.error());
+        }
+        // What is asked for now is the first that was done.
+        app.user.get(&format!("{P}/sources/spec?type=postgres&version=v0.9.4")).await.expect(200);
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
+        worker.leave().await;
+    }
+}
+
+on_both_databases! {
+    async fn a_page_beyond_the_end_is_empty_and_one_too_long_is_cut(app: TestApp) {
+        let id = app.user.post(&format!("{P}/jobs"), job(json!({}))).await.expect(200).data()["id"].clone();
+        app.user.post_nothing(&format!("{P}/jobs/{id}/sync")).await.expect(200);
+        let tasks = format!("{P}/jobs/{id}/tasks");
+        let task = app.user.get(&tasks).await.data()[0]["id"].as_str().unwrap().to_owned();
+        let beyond = |list: &str| if list == tasks { "0".repeat(32) } else { "0-0".to_owned() };
+        for list in [format!("{P}/jobs"), format!("{P}/sources"), format!("{P}/destinations"), tasks.clone()] {
+            let all = app.user.get(&format!("{list}?limit=1000000000")).await.expect(200).data();
+            assert_eq!(all.as_array().unwrap().len(), 1, "{list}");
+            let beyond = app.user.get(&format!("{list}?limit=10&cursor={}", beyond(&list))).await.expect(200);
+            assert_eq!((beyond.data(), beyond.header("link")), (json!([]), None), "{list}");
+            for wrong in ["cursor=x", "cursor=-1", "cursor=zz-1", "limit=0", "limit=-5", "limit=99999999999999999999"] {
+                let refused = app.user.get(&format!("{list}?{wrong}")).await.expect(400);
+                let field = wrong.split('=').next().unwrap();
+                assert!(refused.error().starts_with(&format!("Bad request: {field}: ")), "{list}?{wrong}: {}", refused.error());
+            }
+        }
+        let beyond = "cursor=9223372036854775807&limit=1000000000";
+        for direction in ["older", "newer"] {
+            let path = format!("{P}/jobs/{id}/task/{task}/logs?direction={direction}&{beyond}");
+            let page = app.user.get(&path).await.expect(200).data();
+            assert_eq!((&page["task_logs"], &page["has_more_newer"]), (&json!([]), &json!(false)), "{page}");
+            let path = format!("{P}/jobs/{id}/tasks/1/logs?direction={direction}&{beyond}");
+            let page = app.user.post(&path, json!({"file_path": task})).await.expect(200).data();
+            assert_eq!((&page["logs"], &page["has_more_newer"]), (&json!([]), &json!(false)), "{page}");
+        }
+    }
+}
+
+on_both_databases! {
+    async fn a_log_is_read_by_its_own_job_and_project_alone(app: TestApp) {
+        let mut jobs = Vec::new();
+        for name in ["one", "two"] {
+            let changes = json!({"name": name});
+            jobs.push(app.user.post(&format!("{P}/jobs"), job(changes)).await.expect(200).data()["id"].clone());
+        }
+        app.user.post_nothing(&format!("{P}/jobs/{}/sync", jobs[0])).await.expect(200);
+        let task = app.user.get(&format!("{P}/jobs/{}/tasks", jobs[0])).await.data()[0]["file_path"].clone();
+        let read = async |project: &str, job: &Value, file_path: &Value| {
+            let path = format!("/api/v1/project/{project}/jobs/{job}/tasks/1/logs");
+            app.user.post(&path, json!({"file_path": file_path})).await.status
+        };
+        assert_eq!(read("olake", &jobs[0], &task).await, 200);
+        assert_eq!(read("olake", &jobs[1], &task).await, 404, "another job's");
+        assert_eq!(read("123", &jobs[0], &task).await, 404, "another project's");
+        for wrong in [json!("../../etc/passwd"), json!(""), json!("sync-123-1-2026-11-24T07:42:05Z"), json!(1), Value::Null] {
+            assert_eq!(read("olake", &jobs[0], &wrong).await, 400, "{wrong}");
+        }
+        let long = format!("{P}/jobs/{}/tasks/1/logs?search={}", jobs[0], "x".repeat(10_240));
+        let refused = app.user.post(&long, json!({"file_path": task})).await.expect(400);
+        assert!(refused.error().starts_with("Bad request: search: "), "{}", refused.error());
     }
 }
