@@ -1,6 +1,6 @@
 # What there is to do here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench chaos e2e openapi images cluster-up cluster-down cluster-test
+.PHONY: help run test check e2e-ui bench chaos e2e openapi images cluster-up cluster-down cluster-test
 
 help: ## List these targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ test: ## Install PostgreSQL and Redis if they are missing, start them for the te
 
 check: ## Format, lints, and the rules for dependencies (cargo-deny is installed if it is missing)
 	@deploy/test/check.sh
+
+e2e-ui: ## The API in a real browser, as the web UI uses it (Chromium and playwright-core are installed if they are missing)
+	@deploy/e2e-ui/run.sh
 
 bench: ## Measure latency and memory on this machine (release build); takes some minutes
 	@deploy/bench/run.sh
