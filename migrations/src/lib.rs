@@ -12,6 +12,7 @@
 
 mod dialect;
 mod m20261124_attempts_of_pods;
+mod m20261124_imports;
 mod m20261124_initial;
 mod m20261124_list_revisions;
 mod m20261124_notifications;
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_states_of_operators::Migration),
             Box::new(m20261124_list_revisions::Migration),
             Box::new(m20261124_attempts_of_pods::Migration),
+            Box::new(m20261124_imports::Migration),
         ]
     }
 }

@@ -6,6 +6,7 @@
 //! - [`bell`] carries task ids to workers, [`events`] tells who waits that a row changed. Both are hints:
 //!   whoever gets one looks at the row.
 //! - [`config`], [`crypto`], [`clock`], [`telemetry`], [`shutdown`]: what a process needs to start and to stop.
+//! - [`import`]: takes over what an existing installation of OLake has.
 //! - [`json`]: how text from outside becomes a JSON value.
 //! - [`step`]: where tests kill a process.
 
@@ -15,6 +16,7 @@ pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod events;
+pub mod import;
 pub mod json;
 pub mod shutdown;
 pub mod step;

@@ -3,6 +3,7 @@
 //! To add a command: a file with its options and its function, a variant of [`Command`], and its case in [`run`].
 
 pub mod config;
+pub mod import;
 pub mod migrate;
 pub mod openapi;
 pub mod serve;
@@ -44,6 +45,7 @@ Examples:
   olake-api migrate                        bring the database's schema up to date
   olake-api user add ann --admin           make an account; the password is asked for
   olake-api serve --listen 0.0.0.0:8080    serve to other machines, too
+  olake-api import --dry-run               what would be taken over from an existing installation
   olake-api config                         show what is in force, and where it came from";
 
 /// What to do.
@@ -60,6 +62,8 @@ pub enum Command {
     /// Make accounts and set passwords
     #[command(subcommand)]
     User(user::Command),
+    #[command(name = "import")]
+    Import(import::Options),
 }
 
 /// Why a command failed.
@@ -98,6 +102,9 @@ pub enum CommandError {
     /// The first administrator cannot be made.
     #[error("admin.username, admin.password: {0}")]
     FirstAdmin(#[from] FirstAdminError),
+    /// Nothing was taken over.
+    #[error(transparent)]
+    Import(#[from] olake_shared::import::ImportError),
     /// Reading or writing failed.
     #[error("{what}")]
     Io {
@@ -120,6 +127,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
         Command::Migrate => migrate::run(&load(vec![])?).await,
         Command::Config => config::run(&load(vec![])?),
         Command::User(command) => user::run(&load(vec![])?, command).await,
+        Command::Import(options) => import::run(&load(vec![])?, options).await,
     }
 }
 
@@ -166,6 +174,7 @@ mod tests {
             names.extend(command.get_arguments().map(|argument| argument.get_id().to_string()));
             commands.extend(command.get_subcommands().cloned());
         }
-        assert!(names.iter().all(|name| name == "password_file" || !name.contains("password")), "{names:?}");
+        let is_open = |name: &String| name.contains("password") || name.contains("passphrase");
+        assert!(names.iter().all(|name| name.ends_with("_file") || !is_open(name)), "{names:?}");
     }
 }

@@ -40,6 +40,22 @@ impl Database {
         Self { connection, remains: Remains::Postgres { server, name } }
     }
 
+    /// A PostgreSQL database that is not ours: with the tables that `sql` makes.
+    pub async fn foreign(sql: &str) -> Self {
+        let (server, name) = create().await;
+        let connection = connect(&with_database(&server, &name), 5).await;
+        connection.execute_unprepared(sql).await.unwrap();
+        Self { connection, remains: Remains::Postgres { server, name } }
+    }
+
+    /// The address of a PostgreSQL database.
+    pub fn url(&self) -> Secret {
+        match &self.remains {
+            Remains::Postgres { server, name } => Secret::new(with_database(server, name)),
+            Remains::Folder(_) => panic!("SQLite has no address"),
+        }
+    }
+
     pub async fn postgres_behind_a_proxy() -> (Self, Proxy) {
         let (server, name) = create().await;
         let url = with_database(&server, &name);

@@ -24,9 +24,10 @@ use std::sync::Arc;
 
 #[allow(unused_imports, reason = "not every test binary names it")]
 pub use client::{Client, Reply};
+#[allow(unused_imports, reason = "not every test binary names it")]
+pub use database::Database;
 pub use proxy::Proxy;
 
-use database::Database;
 use olake_api::{
     Context, app,
     context::{Settings, Signup},

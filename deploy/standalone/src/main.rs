@@ -9,7 +9,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use olake_api::command::user;
+use olake_api::command::{import, user};
 use olake_shared::config::{Config, Deployment, Sources};
 use olake_worker::agent::supervisor;
 
@@ -52,6 +52,8 @@ enum Command {
     /// Make accounts and set passwords, also while it runs
     #[command(subcommand)]
     User(user::Command),
+    #[command(name = "import")]
+    Import(import::Options),
 }
 
 #[derive(Debug, clap::Args)]
@@ -68,7 +70,7 @@ impl Arguments {
     fn flags(&self) -> Vec<(&'static str, String)> {
         let listen = match &self.command {
             Command::Standalone(options) | Command::Config(options) => options.listen.as_ref(),
-            Command::User(_) => None,
+            Command::User(_) | Command::Import(_) => None,
         };
         let flags = [("server.listen", listen), ("data_dir", self.data_dir.as_ref())];
         flags.into_iter().filter_map(|(key, value)| Some((key, value?.clone()))).collect()
@@ -105,5 +107,6 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Standalone(options) => runtime()?.block_on(standalone::run(&config, options.demo)),
         Command::Config(_) => Ok(std::io::stdout().write_all(config.masked_toml().as_bytes())?),
         Command::User(command) => Ok(runtime()?.block_on(user::run(&config, command))?),
+        Command::Import(options) => Ok(runtime()?.block_on(import::run(&config, options))?),
     }
 }

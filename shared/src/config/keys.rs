@@ -92,6 +92,8 @@ pub(super) const KEYS: &[Key] = &[
     key("retention.tasks_per_job", "OLAKE_RETENTION_TASKS_PER_JOB", Form::Number),
     key("retention.logs_days", "OLAKE_RETENTION_LOGS_DAYS", Form::Number),
     key("retention.deleted_days", "OLAKE_RETENTION_DELETED_DAYS", Form::Number),
+    key("import.from", "OLAKE_IMPORT_FROM", Form::Secret),
+    key("import.passphrase", "OLAKE_IMPORT_PASSPHRASE", Form::Secret),
     key("log.format", "OLAKE_LOG_FORMAT", Form::Text),
     key("log.filter", "OLAKE_LOG_FILTER", Form::Text),
 ];

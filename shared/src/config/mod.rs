@@ -22,7 +22,7 @@ pub use error::{ConfigError, Origin};
 pub use listen::Listen;
 pub use secret::{MASK, Secret};
 pub use sections::{
-    AdminConfig, DatabaseConfig, DeadlinesConfig, Launcher, LimitsConfig, LogConfig, LogFormat,
+    AdminConfig, DatabaseConfig, DeadlinesConfig, ImportConfig, Launcher, LimitsConfig, LogConfig, LogFormat,
     NotificationsConfig, RedisConfig, RetentionConfig, SecretsConfig, ServerConfig, SignupConfig, SignupMode,
     TlsFiles, VersionsConfig, WorkerConfig,
 };
@@ -71,6 +71,8 @@ pub struct Config {
     pub notifications: NotificationsConfig,
     /// How long things are kept.
     pub retention: RetentionConfig,
+    /// An existing installation whose things are taken over.
+    pub import: ImportConfig,
     /// The log of the service.
     pub log: LogConfig,
     shown: String,
@@ -107,6 +109,7 @@ impl Config {
         let notifications = NotificationsConfig::read(&values);
         notifications.validate(&values)?;
         let retention = RetentionConfig::read(&values)?;
+        let import = ImportConfig::read(&values);
         let log = LogConfig::read(&values)?;
         log.validate(&values)?;
         let shown = values.masked_toml();
@@ -126,6 +129,7 @@ impl Config {
             limits,
             notifications,
             retention,
+            import,
             log,
             shown,
         })

@@ -95,12 +95,12 @@ fn what_is_shown_can_be_read_back_and_holds_no_secret() {
     let config = services(&[
         ("OLAKE_ADMIN_USERNAME", "root"),
         ("OLAKE_ADMIN_PASSWORD", "hunter2hunter2"),
-        ("OLAKE_SECRETS_RETIRED_KEYS", "an older passphrase, and one that is older"),
+        ("OLAKE_SECRETS_RETIRED_KEYS", "an older key in words, and one that is older"),
     ])
     .unwrap();
     assert_eq!(config.secrets.retired_keys.len(), 2);
     let shown = config.masked_toml();
-    for secret in ["hunter2", "hunter3", "passphrase"] {
+    for secret in ["hunter2", "hunter3", "in words"] {
         assert!(!shown.contains(secret) && !format!("{config:?}").contains(secret), "{shown}");
     }
     assert!(shown.contains("master_key = \"********\"") && shown.contains("mode = \"closed\""), "{shown}");

@@ -6,6 +6,9 @@
 //! A hash costs about 25 ms of a core and 46 MiB. So the `…_async` forms, which are for the server, run at most
 //! [`AT_ONCE`] at a time, outside the threads that serve requests: a flood of logins waits, and memory stays bounded.
 //! An unknown user costs what a wrong password costs ([`dummy_verify`]), so that names cannot be told by the clock.
+//!
+//! Accounts that were imported come with bcrypt hashes, which are verified as well and made again at their first login
+//! ([`needs_rehash`]). Until then a wrong password for one of them costs bcrypt's time.
 
 use std::sync::LazyLock;
 
@@ -39,7 +42,7 @@ pub enum PasswordError {
     /// Argon2 refused it (longer than 4 GiB), or memory is short.
     #[error("a password cannot be hashed: {0}")]
     Hash(argon2::password_hash::Error),
-    /// The stored hash is no Argon2 hash.
+    /// The stored hash is neither of Argon2 nor of bcrypt.
     #[error("a stored password hash cannot be read")]
     Stored,
     /// The runtime is shutting down.
@@ -64,12 +67,24 @@ pub fn hash(password: &Secret) -> Result<String, PasswordError> {
 /// # Errors
 /// [`PasswordError::Stored`] when `phc` is no hash.
 pub fn verify(password: &Secret, phc: &str) -> Result<bool, PasswordError> {
+    if bcrypt_cost(phc).is_some() {
+        return bcrypt::verify(password.expose(), phc).map_err(|_| PasswordError::Stored);
+    }
     let stored = PasswordHash::new(phc).map_err(|_| PasswordError::Stored)?;
     match ARGON2.verify_password(password.expose().as_bytes(), &stored) {
         Ok(()) => Ok(true),
         Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
         Err(_) => Err(PasswordError::Stored),
     }
+}
+
+/// The cost (the power of two of its rounds) of a bcrypt hash, of which there are three spellings (`$2a$10$…`); none
+/// for any other text.
+pub fn bcrypt_cost(hash: &str) -> Option<u32> {
+    let (spelling, rest) = hash.strip_prefix('$')?.split_once('$')?;
+    let (cost, rest) = rest.split_once('$')?;
+    let is_bcrypt = matches!(spelling, "2a" | "2b" | "2y") && cost.len() == 2 && rest.len() == 53;
+    if is_bcrypt { cost.parse().ok() } else { None }
 }
 
 /// Does the work of [`verify`] for a user who does not exist. Always false.
@@ -130,6 +145,8 @@ async fn in_a_place<T: Send + 'static>(
 mod tests {
     use super::*;
 
+    const BCRYPT_HASH: &str = "$2a$10$abcdefghijklmnopqrstuu5Lo0g67CiD3M4RpN1BmBb4Crp5w7dbK";
+
     #[test]
     fn a_password_opens_its_own_hash_and_no_other() {
         let phc = hash(&Secret::new("correct horse")).unwrap();
@@ -150,6 +167,20 @@ mod tests {
         let phc = cheap.hash_password_with_salt(b"old", b"0123456789abcdef").unwrap().to_string();
         assert!(verify(&Secret::new("old"), &phc).unwrap());
         assert!(needs_rehash(&phc));
+    }
+
+    #[test]
+    fn a_bcrypt_hash_opens_and_is_to_be_made_again() {
+        // Made by libcrypt. The spellings differ in what they say of old mistakes only.
+        for hash in [BCRYPT_HASH, &BCRYPT_HASH.replacen("2a", "2y", 1)] {
+            assert_eq!(bcrypt_cost(hash), Some(10));
+            assert!(verify(&Secret::new("password"), hash).unwrap());
+            assert!(!verify(&Secret::new("passwords"), hash).unwrap());
+            assert!(needs_rehash(hash));
+        }
+        for other in ["", "$2a$10$short", "$2x$10$", "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA"] {
+            assert_eq!(bcrypt_cost(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -190,6 +190,13 @@ impl Store {
         Ok(())
     }
 
+    /// Puts another hash of the same password in place of `old`. Nothing happens if the password was changed meanwhile.
+    pub async fn renew_password_hash(&self, user: i64, old: &str, new: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
+        self.db.execute_raw(self.sql(sql, [new.into(), user.into(), old.into()])).await?;
+        Ok(())
+    }
+
     /// Opens a session for `ttl`; its token is kept as a hash only. Sessions that have expired are removed on the way.
     pub async fn create_session(
         &self,

@@ -12,9 +12,11 @@ use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DbErr,
     sqlx::{
         Executor,
+        postgres::PgConnectOptions,
         sqlite::{SqliteJournalMode, SqliteSynchronous},
     },
 };
+use url::Url;
 
 use crate::config::Secret;
 
@@ -24,6 +26,12 @@ pub enum ConnectError {
     /// The URL is of another database.
     #[error("database.url (OLAKE_DATABASE_URL) must begin with postgres://")]
     Scheme,
+    /// The URL cannot be read. What is wrong with it is not told: the words for it would show the URL.
+    #[error(
+        "the database's address cannot be read: it must be like postgres://user:password@host:5432/database, with special \
+         signs of the password percent-encoded"
+    )]
+    Address,
     /// The file cannot be made.
     #[error("the database's file {} cannot be opened", path.display())]
     File {
@@ -52,6 +60,10 @@ pub async fn open_postgres(
 ) -> Result<DatabaseConnection, ConnectError> {
     if !url.expose().starts_with("postgres://") && !url.expose().starts_with("postgresql://") {
         return Err(ConnectError::Scheme);
+    }
+    // Looked at here, since the library's own error shows what it cannot read.
+    if Url::parse(url.expose()).is_err() || url.expose().parse::<PgConnectOptions>().is_err() {
+        return Err(ConnectError::Address);
     }
     let mut options = ConnectOptions::new(url.expose());
     options

@@ -5,9 +5,13 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, Statement, 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+mod write;
+
+pub(super) use write::{Written, insert, replace};
+
 use super::{
     ProjectStore, StoreError,
-    connections::{Connection, ConnectionInput, ConnectionRow, Side, check_revision, missing, name_taken},
+    connections::{Connection, ConnectionInput, ConnectionRow, Side, check_revision, missing},
     finish, lists,
     tasks::{
         Ended, cancel,
@@ -193,7 +197,7 @@ impl ProjectStore {
         self.job_by(&self.store.db, id, "").await?.ok_or_else(|| job_missing(id))
     }
 
-    async fn job_by(
+    pub(super) async fn job_by(
         &self,
         db: &impl ConnectionTrait,
         id: i64,
@@ -244,7 +248,8 @@ impl ProjectStore {
             }
             Some(_) => Err(StoreError::NameTaken { what: side.name(), name: input.name.clone() }),
             None => {
-                let id = self.store.insert_connection(tx, &self.project, side, input, &sealed, user).await?;
+                let id =
+                    self.store.insert_connection(tx, &self.project, side, input, &sealed, Some(user)).await?;
                 by_id(id).await
             }
         }
@@ -263,28 +268,17 @@ impl ProjectStore {
         let destination = self.resolve_side(&tx, Side::Destination, &input.destination, user).await?;
         same_version(&source, &destination)?;
         let next = Some(coming(&frequency, self.store.clock.now())?).filter(|_| activate);
-        let sql = "INSERT INTO jobs (project_id, name, source_id, destination_id, frequency, streams_config, activate, \
-                   advanced_settings, next_run_at, revision, created_at, updated_at, created_by, updated_by) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $10, $11, $11) RETURNING id";
-        let values: [Db; 11] = [
-            self.project.as_str().into(),
-            input.name.as_str().into(),
-            source.id.into(),
-            destination.id.into(),
-            input.frequency.as_str().into(),
-            input.streams_config.as_str().into(),
-            activate.into(),
-            serde_json::to_string(&settings)?.into(),
-            next.map(time::micros).into(),
-            self.store.now().into(),
-            user.into(),
-        ];
-        let row = tx
-            .query_one_raw(Statement::from_sql_and_values(self.store.backend(), sql, values))
-            .await
-            .map_err(|e| name_taken(e, "job", &input.name))?;
-        let id =
-            row.ok_or_else(|| StoreError::Corrupt("an insert returned no id".into()))?.try_get("", "id")?;
+        let written = Written {
+            name: &input.name,
+            source: source.id,
+            destination: destination.id,
+            frequency: &input.frequency,
+            streams_config: &input.streams_config,
+            activate,
+            settings: &settings,
+            next,
+        };
+        let id = insert(&self.store, &tx, &self.project, &written, Some(user)).await?;
         tx.commit().await?;
         self.job(id).await
     }
@@ -355,25 +349,17 @@ impl ProjectStore {
             (true, false) => None,
             (false, _) => Some(coming(&frequency, now)?).filter(|_| activate),
         };
-        let sql = "UPDATE jobs SET name = $1, source_id = $2, destination_id = $3, frequency = $4, streams_config = $5, \
-                   activate = $6, advanced_settings = $7, next_run_at = $8, revision = revision + 1, updated_at = $9, \
-                   updated_by = $10 WHERE id = $11";
-        let values: [Db; 11] = [
-            input.name.as_str().into(),
-            source.id.into(),
-            destination.id.into(),
-            input.frequency.as_str().into(),
-            input.streams_config.as_str().into(),
-            activate.into(),
-            serde_json::to_string(&settings)?.into(),
-            next.map(time::micros).into(),
-            self.store.now().into(),
-            user.into(),
-            id.into(),
-        ];
-        tx.execute_raw(Statement::from_sql_and_values(self.store.backend(), sql, values))
-            .await
-            .map_err(|e| name_taken(e, "job", &input.name))?;
+        let written = Written {
+            name: &input.name,
+            source: source.id,
+            destination: destination.id,
+            frequency: &input.frequency,
+            streams_config: &input.streams_config,
+            activate,
+            settings: &settings,
+            next,
+        };
+        replace(&self.store, tx, id, &written, Some(user)).await?;
         let Some(catalog) = clear else { return Ok(Cleared::default()) };
         can_clear(&input.name, &source.version)?;
         self.clear_and_go_on(tx, id, activate, catalog, user).await

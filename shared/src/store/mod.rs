@@ -13,6 +13,7 @@
 pub mod accounts;
 pub mod connections;
 pub mod entities;
+pub mod import;
 pub mod jobs;
 pub mod lists;
 pub mod logs;

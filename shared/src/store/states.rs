@@ -248,8 +248,8 @@ impl ProjectStore {
     }
 }
 
-/// In one statement, so that text and history are of one moment while a connector writes.
-async fn read(store: &Store, db: &impl ConnectionTrait, job: i64) -> Result<JobState, StoreError> {
+/// The state of a job, and what it was before: in one statement, so that text and history are of one moment while a connector writes.
+pub(super) async fn read(store: &Store, db: &impl ConnectionTrait, job: i64) -> Result<JobState, StoreError> {
     let sql = select(
         "s.id = (SELECT MAX(id) FROM job_states WHERE job_id = $1)",
         "TRUE ORDER BY s.id DESC LIMIT $2",
@@ -260,7 +260,7 @@ async fn read(store: &Store, db: &impl ConnectionTrait, job: i64) -> Result<JobS
     Ok(JobState { text, history: rows.iter().map(Row::entry).collect() })
 }
 
-async fn insert(
+pub(super) async fn insert(
     store: &Store,
     tx: &DatabaseTransaction,
     job: i64,

@@ -4,6 +4,7 @@
 mod admin;
 mod database;
 mod deadlines;
+mod import;
 mod limits;
 mod log;
 mod notifications;
@@ -18,6 +19,7 @@ mod worker;
 pub use admin::AdminConfig;
 pub use database::DatabaseConfig;
 pub use deadlines::DeadlinesConfig;
+pub use import::ImportConfig;
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
 pub use notifications::NotificationsConfig;

@@ -19,7 +19,7 @@ impl Store {
         side: Side,
         input: &ConnectionInput,
         sealed: &Value,
-        user: i64,
+        user: Option<i64>,
     ) -> Result<i64, StoreError> {
         let seal_id = Uuid::now_v7();
         let text = self.keys.seal_text(&aad(side, project, seal_id), &serde_json::to_string(sealed)?);
@@ -46,6 +46,42 @@ impl Store {
             row.ok_or_else(|| StoreError::Corrupt("an insert returned no id".into()))?.try_get("", "id")?;
         self.write_slot(db, side, id, &input.config).await?;
         Ok(id)
+    }
+
+    /// Replaces what a person gave for a source or destination. The caller holds its row.
+    #[expect(clippy::too_many_arguments, reason = "a row has as many parts")]
+    pub(in crate::store) async fn replace_connection(
+        &self,
+        db: &impl ConnectionTrait,
+        project: &ProjectId,
+        side: Side,
+        id: i64,
+        input: &ConnectionInput,
+        sealed: &Value,
+        user: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let seal_id = Uuid::now_v7();
+        let text = self.keys.seal_text(&aad(side, project, seal_id), &serde_json::to_string(sealed)?);
+        let sql = format!(
+            "UPDATE {} SET name = $1, type = $2, version = $3, seal_id = $4, config = $5, revision = revision + 1, \
+             updated_at = $6, updated_by = $7 WHERE id = $8 AND project_id = $9",
+            side.table()
+        );
+        let values: [Db; 9] = [
+            input.name.as_str().into(),
+            input.connector_type.as_str().into(),
+            input.version.as_str().into(),
+            seal_id.into(),
+            text.into(),
+            self.now().into(),
+            user.into(),
+            id.into(),
+            project.as_str().into(),
+        ];
+        db.execute_raw(Statement::from_sql_and_values(self.backend(), sql, values))
+            .await
+            .map_err(|e| name_taken(e, side.name(), &input.name))?;
+        self.write_slot(db, side, id, &input.config).await
     }
 
     /// Notes which replication slot a source uses.
@@ -79,7 +115,7 @@ impl ProjectStore {
     ) -> Result<Connection, StoreError> {
         let tx = self.store.begin().await?;
         let sealed = self.store.seal(&tx, &self.project, side, input).await?;
-        let id = self.store.insert_connection(&tx, &self.project, side, input, &sealed, user).await?;
+        let id = self.store.insert_connection(&tx, &self.project, side, input, &sealed, Some(user)).await?;
         tx.commit().await?;
         self.connection(side, id).await
     }
@@ -119,29 +155,7 @@ impl ProjectStore {
             }
         }
         let sealed = self.store.seal(&tx, &self.project, side, input).await?;
-        let seal_id = Uuid::now_v7();
-        let text =
-            self.store.keys.seal_text(&aad(side, &self.project, seal_id), &serde_json::to_string(&sealed)?);
-        let sql = format!(
-            "UPDATE {} SET name = $1, type = $2, version = $3, seal_id = $4, config = $5, revision = revision + 1, \
-             updated_at = $6, updated_by = $7 WHERE id = $8 AND project_id = $9",
-            side.table()
-        );
-        let values: [Db; 9] = [
-            input.name.as_str().into(),
-            input.connector_type.as_str().into(),
-            input.version.as_str().into(),
-            seal_id.into(),
-            text.into(),
-            self.store.now().into(),
-            user.into(),
-            id.into(),
-            self.project.as_str().into(),
-        ];
-        tx.execute_raw(Statement::from_sql_and_values(self.store.backend(), sql, values))
-            .await
-            .map_err(|e| name_taken(e, side.name(), &input.name))?;
-        self.store.write_slot(&tx, side, id, &input.config).await?;
+        self.store.replace_connection(&tx, &self.project, side, id, input, &sealed, Some(user)).await?;
         tx.commit().await?;
         self.connection(side, id).await
     }
@@ -178,7 +192,7 @@ impl ProjectStore {
     }
 }
 
-async fn job_names(
+pub(in crate::store) async fn job_names(
     db: &impl ConnectionTrait,
     store: &Store,
     side: Side,
