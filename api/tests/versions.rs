@@ -5,8 +5,13 @@
 mod fake_worker;
 mod support;
 
+use std::time::Duration;
+
 use fake_worker::FakeWorker;
-use olake_shared::store::workers::{RunnableConnector, Runs};
+use olake_shared::{
+    domain::release::{Product, Release},
+    store::workers::{RunnableConnector, Runs},
+};
 use serde_json::json;
 use support::{TestApp, on_both_databases};
 
@@ -43,6 +48,58 @@ on_both_databases! {
         assert_eq!(offered(&app, "sources", "postgres").await, ["v0.10.0", "v0.9.4", "v0.8.2"]);
         assert_eq!(offered(&app, "sources", "oracle").await, ["v0.7.1", "v0.7.0"]);
         assert_eq!(offered(&app, "destinations", "parquet").await, ["v0.7.1"]);
+    }
+
+    async fn tags_of_images_are_offered_beside_what_workers_run(app: TestApp) {
+        let tags = |versions: &[&str]| versions.iter().map(|version| version.parse().unwrap()).collect();
+        let found = [("postgres".to_owned(), tags(&["v0.10.1", "v0.9.4"])), ("kafka".to_owned(), tags(&["v0.7.0"]))];
+        app.context.store.queue().set_image_tags(&found.clone().into()).await.unwrap();
+        assert_eq!(offered(&app, "sources", "postgres").await, ["v0.10.1", "v0.9.4"]);
+        assert_eq!(offered(&app, "destinations", "PARQUET").await, ["v0.10.1", "v0.9.4", "v0.7.0"]);
+        let worker = FakeWorker::start_with(&app.context, runs(), |_, _| None).await;
+        assert_eq!(offered(&app, "sources", "postgres").await, ["v0.10.1", "v0.10.0", "v0.9.4", "v0.8.2"]);
+        let [_, (kafka, _)] = found;
+        app.context.store.queue().set_image_tags(&[(kafka, Vec::new())].into()).await.unwrap();
+        assert_eq!(offered(&app, "sources", "kafka").await, ["v0.9.4"], "its repository is gone");
+        assert_eq!(offered(&app, "sources", "postgres").await[0], "v0.10.1", "what was not read again stays");
+        worker.leave().await;
+    }
+
+    async fn releases_are_those_that_were_read_last(app: TestApp) {
+        let path = "/api/v1/platform/releases";
+        let empty = app.user.get(path).await.expect(200).data();
+        assert_eq!((&empty["olake"], &empty["olake_ui_worker"]["releases"]), (&json!({"releases": []}), &json!([])));
+        let release = |version: &str, day: i64| Release {
+            title: format!("Release {version}"),
+            version: version.to_owned(),
+            description: "what is new".to_owned(),
+            link: "https://example.org/news".to_owned(),
+            published_at: chrono::DateTime::from_timestamp(day * 86_400, 0).unwrap(),
+        };
+        let news = [(Product::Olake, vec![release("v0.9.4", 1), release("v0.10.0", 2)]), (Product::OlakeHelm, vec![release("olake-0.1.0", 3)])];
+        app.context.store.queue().set_releases(&news).await.unwrap();
+        let answer = app.user.get(&format!("{path}?limit=1")).await.expect(200).data();
+        let newest = json!({"title": "Release v0.10.0", "version": "v0.10.0", "description": "what is new", "tags": [],
+            "date": "1970-01-03T00:00:00Z", "link": "https://example.org/news"});
+        assert_eq!(answer["olake"]["releases"], json!([newest]));
+        assert_eq!(answer["olake_helm"]["releases"].as_array().unwrap().len(), 1);
+        assert_eq!(app.user.get(path).await.expect(200).data()["olake"]["releases"].as_array().unwrap().len(), 2);
+        app.context.store.queue().set_releases(&[]).await.unwrap();
+        assert_eq!(app.user.get(path).await.expect(200).data(), empty);
+        app.user.get(&format!("{path}?limit=0")).await.expect(400);
+    }
+
+    async fn one_worker_has_the_turn_to_read_what_is_elsewhere(app: TestApp) {
+        let queue = app.context.store.queue();
+        let (long, short) = (Duration::from_secs(600), Duration::ZERO);
+        let claims = futures::future::join_all((0..8).map(|_| queue.claim_refresh("tags", long))).await;
+        assert_eq!(claims.into_iter().filter(|claim| *claim.as_ref().unwrap()).count(), 1);
+        assert!(queue.claim_refresh("news", short).await.unwrap(), "each thing has turns of its own");
+        assert!(queue.claim_refresh("news", long).await.unwrap(), "the turn of a worker that died runs out");
+        queue.settle_refresh("tags", short).await.unwrap();
+        assert!(queue.claim_refresh("tags", long).await.unwrap());
+        queue.postpone_refresh("tags", long, long).await.unwrap();
+        assert!(!queue.claim_refresh("tags", long).await.unwrap());
     }
 
     async fn a_form_is_never_without_a_version(app: TestApp) {

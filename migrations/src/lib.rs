@@ -12,10 +12,12 @@
 
 mod dialect;
 mod m20261124_attempts_of_pods;
+mod m20261124_image_tags;
 mod m20261124_imports;
 mod m20261124_initial;
 mod m20261124_list_revisions;
 mod m20261124_notifications;
+mod m20261124_release_news;
 mod m20261124_states_of_operators;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -34,6 +36,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_list_revisions::Migration),
             Box::new(m20261124_attempts_of_pods::Migration),
             Box::new(m20261124_imports::Migration),
+            Box::new(m20261124_image_tags::Migration),
+            Box::new(m20261124_release_news::Migration),
         ]
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         LaunchError, Launcher,
         process::{ProcessLauncher, ProcessSettings},
     },
-    reconcile::{Deadlines, Settings, StartError, Worker},
+    reconcile::{Deadlines, Elsewhere, Settings, StartError, Worker},
     webhook::Policy,
 };
 
@@ -171,6 +171,10 @@ pub fn settings(config: &Config, alone: bool) -> Settings {
             tasks_per_job: config.retention.tasks_per_job,
             logs: config.retention.logs,
             deleted: config.retention.deleted,
+        },
+        elsewhere: Elsewhere {
+            registry: Some(config.registry.clone()).filter(|registry| registry.url.is_some()),
+            releases: Some(config.releases.clone()).filter(|releases| releases.feed_url.is_some()),
         },
         alone,
     }

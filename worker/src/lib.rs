@@ -7,13 +7,17 @@
 //! - [`connector`]: the connector protocol: command lines, output, results;
 //! - [`internal`]: the port at which the agents of pods tell what their connectors leave;
 //! - [`webhook`]: calls the webhooks of projects;
+//! - [`registry`], [`releases`]: what is read from elsewhere, in the background; [`http`] is the client of these three;
 //! - [`command`], [`health`]: the program's command line, and its port for probes.
 
 pub mod agent;
 pub mod command;
 pub mod connector;
 pub mod health;
+pub mod http;
 pub mod internal;
 pub mod launch;
 pub mod reconcile;
+pub mod registry;
+pub mod releases;
 pub mod webhook;

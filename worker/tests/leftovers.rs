@@ -14,7 +14,7 @@ use olake_shared::{
 };
 use olake_worker::{
     launch::process::{ProcessLauncher, ProcessSettings},
-    reconcile::{Deadlines, Settings, Worker},
+    reconcile::{Deadlines, Elsewhere, Settings, Worker},
     webhook::Policy,
 };
 use tokio_util::sync::CancellationToken;
@@ -70,6 +70,7 @@ async fn folders_of_attempts_that_are_over_go_before_and_while_the_worker_runs()
         limits: Limits::default(),
         webhooks: Policy::default(),
         retention: Retention::default(),
+        elsewhere: Elsewhere::default(),
         alone: false,
     };
     let stop = CancellationToken::new();

@@ -23,8 +23,8 @@ pub use listen::Listen;
 pub use secret::{MASK, Secret};
 pub use sections::{
     AdminConfig, DatabaseConfig, DeadlinesConfig, ImportConfig, Launcher, LimitsConfig, LogConfig, LogFormat,
-    NotificationsConfig, RedisConfig, RetentionConfig, SecretsConfig, ServerConfig, SignupConfig, SignupMode,
-    TlsFiles, VersionsConfig, WorkerConfig,
+    NotificationsConfig, RedisConfig, RegistryConfig, ReleasesConfig, RetentionConfig, SecretsConfig,
+    ServerConfig, SignupConfig, SignupMode, TlsFiles, VersionsConfig, WorkerConfig,
 };
 pub use values::{DEFAULT_TOML, Sources};
 
@@ -63,6 +63,10 @@ pub struct Config {
     pub worker: WorkerConfig,
     /// Which versions of connectors are offered.
     pub versions: VersionsConfig,
+    /// Where the tags of images are read.
+    pub registry: RegistryConfig,
+    /// Where news of releases are read.
+    pub releases: ReleasesConfig,
     /// How long a connector may run.
     pub deadlines: DeadlinesConfig,
     /// How many syncs run at once.
@@ -104,6 +108,9 @@ impl Config {
         let worker = WorkerConfig::read(&values)?;
         worker.validate(&values)?;
         let versions = VersionsConfig::read(&values)?;
+        let registry = RegistryConfig::read(&values)?;
+        registry.validate(&values)?;
+        let releases = ReleasesConfig::read(&values)?;
         let deadlines = DeadlinesConfig::read(&values)?;
         let limits = LimitsConfig::read(&values)?;
         let notifications = NotificationsConfig::read(&values);
@@ -125,6 +132,8 @@ impl Config {
             admin,
             worker,
             versions,
+            registry,
+            releases,
             deadlines,
             limits,
             notifications,

@@ -12,6 +12,7 @@
 
 pub mod accounts;
 pub mod connections;
+pub mod elsewhere;
 pub mod entities;
 pub mod import;
 pub mod jobs;

@@ -1,9 +1,9 @@
-//! The versions of connectors: what workers run, and what they once ran.
+//! The versions of connectors: what workers run, what there are images of, and what workers once ran.
 
 use sea_orm::FromQueryResult;
 
 use super::{Store, StoreError, connections::Side, workers::Runs};
-use crate::domain::version::ConnectorVersion;
+use crate::domain::{connectors::DESTINATIONS, version::ConnectorVersion};
 
 #[derive(FromQueryResult)]
 struct WorkerRow {
@@ -11,19 +11,22 @@ struct WorkerRow {
 }
 
 #[derive(FromQueryResult)]
-struct SpecRow {
+struct VersionRow {
     version: String,
 }
 
 impl Store {
-    /// The versions of a connector, newest first: those that live workers run; if there are none, those that workers once
-    /// ran, as far as it is still known. A destination has those of the connectors that write it.
+    /// The versions of a connector, newest first: those that live workers run, and those that the registry has images of;
+    /// if there are none, those that workers once ran, as far as it is still known. A destination has those of the
+    /// connectors that write it.
     pub async fn versions(&self, side: Side, wanted: &str) -> Result<Vec<ConnectorVersion>, StoreError> {
+        let mut texts = self.tags(side, wanted).await?;
         if let Some(live) = self.live_runs().await? {
-            let found = sorted(of(&live, side, wanted));
-            if !found.is_empty() {
-                return Ok(found);
-            }
+            texts.extend(of(&live, side, wanted));
+        }
+        let found = sorted(texts);
+        if !found.is_empty() {
+            return Ok(found);
         }
         let mut texts = Vec::new();
         for row in
@@ -40,9 +43,24 @@ impl Store {
             Side::Source => wanted.to_owned(),
             Side::Destination => wanted.to_lowercase(),
         };
-        let rows = SpecRow::find_by_statement(self.sql(&sql, [wanted.into()])).all(&self.db).await?;
+        let rows = VersionRow::find_by_statement(self.sql(&sql, [wanted.into()])).all(&self.db).await?;
         texts.extend(rows.into_iter().map(|row| row.version));
         Ok(sorted(texts))
+    }
+
+    /// The tags of a connector's images. Every source's image writes every destination.
+    async fn tags(&self, side: Side, wanted: &str) -> Result<Vec<String>, StoreError> {
+        let statement = match side {
+            Side::Source => {
+                self.sql("SELECT version FROM image_tags WHERE connector_type = $1", [wanted.into()])
+            }
+            Side::Destination if DESTINATIONS.iter().any(|known| known.eq_ignore_ascii_case(wanted)) => {
+                self.sql("SELECT DISTINCT version FROM image_tags", [])
+            }
+            Side::Destination => return Ok(Vec::new()),
+        };
+        let rows = VersionRow::find_by_statement(statement).all(&self.db).await?;
+        Ok(rows.into_iter().map(|row| row.version).collect())
     }
 }
 

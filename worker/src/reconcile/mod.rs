@@ -9,6 +9,7 @@
 //! - [`schedules`]: fires the slots of jobs;
 //! - [`notify`]: tells webhooks how tasks ended;
 //! - [`leftovers`]: removes what attempts left on this machine;
+//! - [`refresh`]: reads what is elsewhere, tags of images and news of releases;
 //! - [`upkeep`], [`retention`]: results and rows that were kept long enough.
 //!
 //! To add one: a file with one `pub(super) async fn …(worker: Arc<Worker>)` that loops until `worker.stop`, and its line
@@ -23,6 +24,7 @@ mod notify;
 mod orphans;
 mod places;
 pub mod redact;
+mod refresh;
 mod retention;
 mod run;
 mod running;
@@ -53,6 +55,8 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
+pub use refresh::Elsewhere;
+
 use self::{lease::Lease, places::Places, running::RunningTasks};
 use crate::{
     launch::Launcher,
@@ -81,6 +85,8 @@ pub struct Settings {
     pub webhooks: Policy,
     /// How much is kept.
     pub retention: Retention,
+    /// What is read from elsewhere in the background.
+    pub elsewhere: Elsewhere,
     /// Whether every other worker is known to be dead (one machine, whose data folder this process has locked): what
     /// they left is taken over at once.
     pub alone: bool,
@@ -165,6 +171,7 @@ impl Worker {
         self.tracker.spawn(leftovers::run(self.clone()));
         self.tracker.spawn(retention::run(self.clone()));
         self.tracker.spawn(upkeep::run(self.clone()));
+        self.tracker.spawn(refresh::run(self.clone()));
         // The lease outlives the other loops: it holds until the last connector has ended.
         let ended = CancellationToken::new();
         let lease = tokio::spawn(lease::run(self.clone(), ended.clone()));

@@ -1,56 +1,13 @@
 //! Calls webhooks: one POST to a URL that a person gave.
 //!
 //! - [`message`]: what is said;
-//! - [`connect`]: the connection, to an address that was looked at;
-//! - [`send`]: the request.
+//! - [`send`]: the request, over [`crate::http`].
 //!
 //! Invariants: the address that is connected to is the one that was checked, however often a name changes its meaning;
 //! redirects are not followed, and no proxy is asked; a call takes a bounded time, and of the answer's body a bounded
 //! part is read and none is kept; no error shows the URL or the secret.
 
-pub mod connect;
 pub mod message;
 pub mod send;
 
-use std::{io, net::SocketAddr};
-
 pub use send::{Caller, Policy};
-
-/// Why a call came to no answer. In words for the person who set the webhook up.
-#[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// The stored URL is none.
-    #[error("the URL of the webhook cannot be used: {0}")]
-    Url(String),
-    /// The host leads to this machine or a private network.
-    #[error(
-        "'{host}' leads to {address}, which is this machine or a private network; such addresses are refused here \
-         (notifications.allow_private)"
-    )]
-    Refused { host: String, address: std::net::IpAddr },
-    /// The name has no address.
-    #[error("'{host}' has no address: {source}")]
-    Lookup { host: String, source: io::Error },
-    /// Nobody answers there.
-    #[error("{address} cannot be connected to: {source}")]
-    Connect { address: SocketAddr, source: io::Error },
-    /// The server's certificate was refused, or it speaks no TLS.
-    #[error("no secure connection to '{host}': {source}")]
-    Tls { host: String, source: io::Error },
-    /// The connection broke, or it is no HTTP.
-    #[error("the receiver did not answer properly: {0}")]
-    Http(#[from] hyper::Error),
-    /// The request cannot be made of what is stored.
-    #[error("the request cannot be made")]
-    Request,
-    /// Too slow.
-    #[error("no answer within {0} seconds")]
-    Timeout(u64),
-}
-
-impl CallError {
-    /// Whether it would come to the same however often it is tried.
-    pub fn is_final(&self) -> bool {
-        matches!(self, Self::Url(_) | Self::Refused { .. } | Self::Request)
-    }
-}

@@ -2,29 +2,24 @@
 
 use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::{
     Request, StatusCode,
     body::Bytes,
-    client::conn::http1::handshake,
     header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT},
 };
-use hyper_util::rt::TokioIo;
 use olake_shared::{
     clock::SharedClock, crypto::signature::sign, domain::webhook::WebhookUrl,
     store::notifications::outbox::Delivery,
 };
 use percent_encoding::percent_decode_str;
-use tokio::time::timeout;
 use url::Url;
 
-use super::{CallError, connect::connect, message};
+use super::message;
+use crate::http::{AGENT, CallError, basic, exchange, host, target};
 
 /// Of an answer's body so much is read, so that the receiver can end properly.
 const BODY_READ: usize = 64 * 1024;
-
-const AGENT: &str = concat!("OLake/", env!("CARGO_PKG_VERSION"));
 
 /// How webhooks are called.
 #[derive(Clone, Debug)]
@@ -82,9 +77,9 @@ impl Caller {
             .map_err(|error| CallError::Url(error.to_string()))?;
         let body = message::body(delivery, self.policy.public_url.as_deref());
         let request = self.request(url.url(), delivery, body)?;
-        timeout(self.policy.timeout, exchange(url.url(), self.policy.allow_private, request))
-            .await
-            .unwrap_or(Err(CallError::Timeout(self.policy.timeout.as_secs())))
+        let (allow_private, limit) = (self.policy.allow_private, self.policy.timeout);
+        let (answer, _) = exchange(url.url(), allow_private, request, BODY_READ, limit).await?;
+        Ok(answer.status)
     }
 
     fn request(
@@ -94,12 +89,7 @@ impl Caller {
         body: String,
     ) -> Result<Request<Full<Bytes>>, CallError> {
         let timestamp = self.clock.now().timestamp();
-        let mut target = url.path().to_owned();
-        if let Some(query) = url.query() {
-            target.push('?');
-            target.push_str(query);
-        }
-        let mut request = Request::post(target)
+        let mut request = Request::post(target(url))
             .header(HOST, host(url))
             .header(USER_AGENT, AGENT)
             .header(CONTENT_TYPE, "application/json")
@@ -117,48 +107,13 @@ impl Caller {
     }
 }
 
-async fn exchange(
-    url: &Url,
-    allow_private: bool,
-    request: Request<Full<Bytes>>,
-) -> Result<StatusCode, CallError> {
-    let stream = connect(url, allow_private).await?;
-    let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
-    let answered = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        // Whatever it says, and whether or not it comes whole: the status is the answer.
-        let _ = Limited::new(response.into_body(), BODY_READ).collect().await;
-        Ok(status)
-    };
-    // The connection moves while the answer is waited for, and goes with it: how it ends tells nothing more.
-    let driven = async {
-        let _ = connection.await;
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        answer = answered => answer,
-        () = driven => Err(CallError::Request),
-    }
-}
-
-/// The `Host` header: with the port, unless it is the scheme's own.
-fn host(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
 /// User name and password of the URL as a header.
 fn credentials(url: &Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }
-    let mut text: Vec<u8> = percent_decode_str(url.username()).collect();
-    text.push(b':');
-    text.extend(percent_decode_str(url.password().unwrap_or_default()));
-    let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(text))).ok()?;
-    value.set_sensitive(true);
-    Some(value)
+    let decoded = |text: &str| -> Vec<u8> { percent_decode_str(text).collect() };
+    basic(&decoded(url.username()), &decoded(url.password().unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -179,12 +134,5 @@ mod tests {
             |url: &str| credentials(&Url::parse(url).unwrap()).map(|h| h.to_str().unwrap().to_owned());
         assert_eq!(header("https://user:p%40ss@example.com/").as_deref(), Some("Basic dXNlcjpwQHNz"));
         assert_eq!(header("https://example.com/"), None);
-    }
-
-    #[test]
-    fn the_host_header_names_a_port_of_its_own_only() {
-        let of = |url: &str| host(&Url::parse(url).unwrap());
-        assert_eq!(of("https://example.com:443/x"), "example.com");
-        assert_eq!(of("http://[::1]:8080/x"), "[::1]:8080");
     }
 }

@@ -37,7 +37,7 @@ use olake_shared::{
 use olake_worker::{
     agent::follow::Ending,
     launch::{AttemptRef, Launch, LaunchError, Launcher, Running, known::Known},
-    reconcile::{Deadlines, Settings, Worker},
+    reconcile::{Deadlines, Elsewhere, Settings, Worker},
     webhook::Policy,
 };
 use serde_json::json;
@@ -65,6 +65,7 @@ pub struct Stage {
     _folder: TempDir,
 }
 
+#[allow(dead_code, reason = "each test binary uses its own part of this")]
 impl Stage {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -94,6 +95,19 @@ impl Stage {
 
     /// Starts a worker; cancelling the token stops it.
     pub fn start_worker(&self, webhooks: Policy) -> CancellationToken {
+        self.start(webhooks, Elsewhere::default())
+    }
+
+    /// Starts a worker that reads what is elsewhere.
+    pub fn start_worker_with(&self, elsewhere: Elsewhere) -> CancellationToken {
+        self.start(policy(), elsewhere)
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn start(&self, webhooks: Policy, elsewhere: Elsewhere) -> CancellationToken {
         let settings = Settings {
             places_sync: 1,
             places_interactive: 1,
@@ -110,6 +124,7 @@ impl Stage {
             limits: Limits::default(),
             webhooks,
             retention: Retention::default(),
+            elsewhere,
             alone: false,
         };
         let stop = self.stop.child_token();

@@ -1,9 +1,13 @@
 //! `GET P/sources/versions`, `GET P/destinations/versions`: which versions a form offers.
 //!
-//! What live workers run comes first, then what workers once ran, then the configured list: a form without a version is of
-//! no use to anybody. Nothing is fetched from anywhere.
+//! What live workers run and what the registry has images of (a worker reads its tags in the background) comes first, then
+//! what workers once ran, then the configured list: a form without a version is of no use to anybody. Nothing is fetched
+//! within a request.
 
-use olake_shared::store::connections::Side;
+use olake_shared::{
+    domain::connectors::{DESTINATIONS, SOURCES},
+    store::connections::Side,
+};
 use poem_openapi::Object;
 
 use super::request::connector_type_form;
@@ -13,10 +17,6 @@ use crate::{
     problem::Problem,
     routes::{scope, sources::spec::required},
 };
-
-/// The types that there are, whether a worker runs them or not.
-const SOURCES: [&str; 8] = ["mysql", "postgres", "oracle", "mongodb", "kafka", "s3", "db2", "mssql"];
-const DESTINATIONS: [&str; 2] = ["parquet", "iceberg"];
 
 /// The versions of a connector.
 #[derive(Clone, Debug, Object)]

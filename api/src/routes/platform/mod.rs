@@ -4,11 +4,12 @@ pub mod optimization;
 pub mod releases;
 pub mod telemetry;
 
+use poem::web::Data;
 use poem_openapi::{OpenApi, param::Query};
 
 use self::{optimization::OptimizationStatus, releases::Releases, telemetry::Telemetry};
 use super::Tags;
-use crate::{auth::Auth, envelope::Answer};
+use crate::{auth::Auth, context::Context, envelope::Answer};
 
 /// This version, as versions are written everywhere: `v0.1.0`.
 const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
@@ -20,15 +21,17 @@ pub struct Api;
 impl Api {
     /// The releases of OLake
     ///
-    /// What is new, by product. Nothing is fetched from anywhere: without a feed the lists are empty.
+    /// What is new, by product, as a worker read it last from the configured feed (`releases.feed_url`). Nothing is fetched
+    /// within a request, and without a feed the lists are empty.
     #[oai(path = "/api/v1/platform/releases", method = "get", operation_id = "listReleases")]
     async fn releases(
         &self,
+        context: Data<&Context>,
         _auth: Auth,
-        /// At most this many of each product
+        /// At most this many of each product, 100 at most
         limit: Query<Option<i64>>,
     ) -> Answer<Releases> {
-        releases::releases(limit.0)
+        releases::releases(&context, limit.0).await
     }
 
     /// Whether table maintenance is there

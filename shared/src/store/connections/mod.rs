@@ -16,6 +16,7 @@ mod write;
 
 use chrono::{DateTime, Utc};
 pub(in crate::store) use read::ConnectionRow;
+pub(in crate::store) use write::job_names;
 use serde_json::Value;
 
 use super::StoreError;
