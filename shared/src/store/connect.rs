@@ -9,9 +9,9 @@ use std::{
 
 use olake_migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbErr,
+    ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr,
     sqlx::{
-        Executor,
+        self, Executor,
         postgres::PgConnectOptions,
         sqlite::{SqliteJournalMode, SqliteSynchronous},
     },
@@ -49,6 +49,9 @@ pub enum ConnectError {
 /// tasks, and nobody could take them over: PostgreSQL ends such a session.
 const END_OF_IDLE_TRANSACTIONS: &str = "SET idle_in_transaction_session_timeout = '5s'";
 
+/// How often the first connection is tried that is not made in time.
+const FIRST_TRIES: u32 = 5;
+
 /// Connects to PostgreSQL (version 14 or later).
 ///
 /// # Errors
@@ -77,7 +80,22 @@ pub async fn open_postgres(
                 Box::pin(async move { connection.execute(END_OF_IDLE_TRANSACTIONS).await.map(|_| ()) })
             })
         });
-    Ok(Database::connect(options).await?)
+    let mut tries = 1;
+    loop {
+        match Database::connect(options.clone()).await {
+            // `acquire_timeout` is for requests, which are refused rather than kept waiting. A start can wait a little longer.
+            Err(error) if is_timeout(&error) && tries < FIRST_TRIES => tries += 1,
+            connected => return Ok(connected?),
+        }
+    }
+}
+
+fn is_timeout(error: &DbErr) -> bool {
+    match error {
+        DbErr::ConnectionAcquire(_) => true,
+        DbErr::Conn(RuntimeErr::SqlxError(error)) => matches!(error.as_ref(), sqlx::Error::PoolTimedOut),
+        _ => false,
+    }
 }
 
 /// Opens (or makes) the SQLite file and brings its schema up to date.

@@ -1,4 +1,4 @@
-//! PostgreSQL is away for longer than a lease: the API says so at once and comes back by itself, connectors run on, what
+//! PostgreSQL is away for a minute, many leases long: the API says so at once and comes back by itself, connectors run on, what
 //! was held back is written, and nobody is robbed.
 
 use std::{
@@ -18,7 +18,11 @@ use crate::{
     },
 };
 
-const LEASE: Duration = Duration::from_secs(3);
+const OUTAGE: Duration = Duration::from_secs(60);
+
+/// How soon the API says that it cannot answer, and how soon it can again.
+const REFUSED_WITHIN: Duration = Duration::from_secs(2);
+const BACK_WITHIN: Duration = Duration::from_secs(10);
 
 /// The whole answer to a GET, headers and all, and how long it took.
 fn answer(client: &Client) -> (String, Duration) {
@@ -34,19 +38,20 @@ fn survives(go_away: impl Fn(&Proxy)) {
     let settings = [("OLAKE_WORKER_LEASE_SECONDS", "3"), ("OLAKE_WORKER_RECONCILE_SECONDS", "1")];
     let mut cluster = Cluster::start(Deployment::Services, &settings, |url| proxy.before(url));
     // Longer than the outage, so that it ends after it.
-    let job = cluster.create_job(&json!({"take_seconds": 20, "log_lines": 200, "log_lines_per_second": 10}));
+    let job = cluster.create_job(&json!({"take_seconds": 70, "log_lines": 350, "log_lines_per_second": 5}));
     assert!(cluster.ask_for_sync(&job));
     job.wait_for_batches(1);
 
     go_away(&proxy);
     let begin = Instant::now();
     let before = job.story().batches();
-    while begin.elapsed() < 3 * LEASE {
+    let mut longest = Duration::ZERO;
+    while begin.elapsed() < OUTAGE {
         let (text, took) = answer(&cluster.client);
         assert!(text.starts_with("HTTP/1.0 503") || text.starts_with("HTTP/1.1 503"), "{text}");
         assert!(text.to_ascii_lowercase().contains("\r\nretry-after: "), "{text}");
-        // Two seconds, and something for a machine that does much else.
-        assert!(took < Duration::from_secs(3), "it took {took:?}");
+        assert!(took < REFUSED_WITHIN, "it took {took:?}");
+        longest = longest.max(took);
         thread::sleep(Duration::from_millis(100));
     }
     assert!(job.story().batches() > before, "the connector runs on");
@@ -55,7 +60,9 @@ fn survives(go_away: impl Fn(&Proxy)) {
     proxy.restore();
     let begin = Instant::now();
     wait_until("the API to be back", || answer(&cluster.client).0.contains(" 200 OK"));
-    assert!(begin.elapsed() < Duration::from_secs(10), "it took {:?}", begin.elapsed());
+    let back = begin.elapsed();
+    println!("refused within {} ms, back within {} ms", longest.as_millis(), back.as_millis());
+    assert!(back < BACK_WITHIN, "it took {back:?}");
     let ended = wait_for("the end of the sync", || {
         let task = cluster.tasks(&job)?.first()?.clone();
         (task["status"] != "running").then_some(task)
