@@ -9,6 +9,8 @@
 #   deploy/chaos/run.sh --help                all that can be said
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# runuser is in /usr/sbin, which not every PATH has.
+export PATH="$PATH:/usr/sbin:/sbin"
 
 # The same build as that of the tests: after them nothing is compiled anew.
 cargo build --quiet --workspace --bin olake-api --bin olake-worker --bin sample-connector

@@ -12,6 +12,8 @@
 set -euo pipefail
 
 listen=${OLAKE_TEST_LISTEN:-127.0.0.1}
+# runuser is there, which not every PATH has.
+PATH=$PATH:/usr/sbin:/sbin
 
 fail() {
     echo "services.sh: $*" >&2

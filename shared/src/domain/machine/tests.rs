@@ -123,14 +123,16 @@ struct Met {
     from_earlier_owners: usize,
 }
 
+/// An event, and the ownership under which it was sent: the how many-th one that was.
+type Sent = (Event, i32);
+
 type Decide = fn(&TaskView, Event) -> Result<TaskView, Refusal>;
 
 /// Plays a story to the machine and to the model. An error says where they differ, or where an earlier owner counted.
 fn play(decide: Decide, waits: bool, moves: &[Move], met: &mut Met) -> Result<(), String> {
     let began = if waits { TaskStatus::Waiting } else { TaskStatus::Queued };
     let (mut task, mut model) = (TaskView { status: began, ..queued() }, Model::new(began));
-    // Each with the ownership under which it was sent: the how many-th one that was.
-    let (mut post, mut arrived): (Vec<(Event, i32)>, Vec<(Event, i32)>) = (Vec::new(), Vec::new());
+    let (mut post, mut arrived): (Vec<Sent>, Vec<Sent>) = (Vec::new(), Vec::new());
     let at = |which: usize, length: usize| (length > 0).then(|| which % length.max(1));
     for step in moves {
         let arrives = match *step {
