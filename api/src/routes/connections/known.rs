@@ -179,17 +179,17 @@ mod tests {
     fn a_destination_runs_in_the_first_source_that_writes_it_at_its_version() {
         let runs = runs();
         let expect = |kind: &str, version: &str| (kind.to_owned(), version.to_owned());
-        assert_eq!(kind(destination(&runs, "parquet", "v0.9.4", None, None)), expect("files", "v0.9.4"));
+        assert_eq!(kind(destination(&runs, "parquet", "v0.9.4", (None, None))), expect("files", "v0.9.4"));
         assert_eq!(
-            kind(destination(&runs, "ICEBERG", "v0.9.4", Some(""), Some(""))),
+            kind(destination(&runs, "ICEBERG", "v0.9.4", named_source(Some(""), Some("")).unwrap())),
             expect("postgres", "v0.9.4")
         );
         assert_eq!(
-            kind(destination(&runs, "parquet", "v0.9.4", Some("postgres"), None)),
+            kind(destination(&runs, "parquet", "v0.9.4", (Some("postgres"), None))),
             expect("postgres", "v0.9.4")
         );
         assert_eq!(
-            kind(destination(&runs, "parquet", "v0.9.4", None, Some("v0.8.2"))),
+            kind(destination(&runs, "parquet", "v0.9.4", (None, Some("v0.8.2")))),
             expect("postgres", "v0.8.2")
         );
     }
@@ -199,10 +199,17 @@ mod tests {
         let runs = runs();
         assert!(source(&runs, "oracle", "v0.9.4", "").is_err());
         assert!(source(&runs, "files", "v0.8.2", "").is_err());
-        assert!(destination(&runs, "delta", "v0.9.4", None, None).is_err());
-        assert!(destination(&runs, "iceberg", "v0.9.4", Some("files"), None).is_err());
-        assert!(destination(&runs, "parquet", "v0.7.0", None, None).is_err());
-        assert!(destination(&runs, "parquet", "v0.9.4", Some("oracle"), None).is_err());
+        assert!(destination(&runs, "delta", "v0.9.4", (None, None)).is_err());
+        assert!(destination(&runs, "iceberg", "v0.9.4", (Some("files"), None)).is_err());
+        assert!(destination(&runs, "parquet", "v0.7.0", (None, None)).is_err());
+        assert!(destination(&runs, "parquet", "v0.9.4", (Some("oracle"), None)).is_err());
+    }
+
+    #[test]
+    fn a_source_that_is_named_has_the_form_of_one() {
+        assert_eq!(named_source(Some("postgres"), Some("")).unwrap(), (Some("postgres"), None));
+        assert!(named_source(Some("two words"), None).is_err());
+        assert!(named_source(None, Some("newest")).is_err());
     }
 
     #[test]
