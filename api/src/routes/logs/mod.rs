@@ -75,7 +75,6 @@ impl Api {
         method = "get",
         operation_id = "downloadTaskLogs"
     )]
-    #[expect(clippy::too_many_arguments, reason = "one argument for each part of the request")]
     async fn download(
         &self,
         _auth: Auth,
