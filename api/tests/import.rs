@@ -146,7 +146,7 @@ on_both_databases! {
         import(&app, &there).await;
         let before = (counts(&app).await, list(&app, "sources").await, list(&app, "destinations").await, list(&app, "jobs").await);
         let report = import(&app, &there).await;
-        // The hash of bob's password could not be used, so he has another one each time; it is his here that counts.
+        // The hash of bob's password cannot be used: he is given one that nobody knows, and keeps it.
         assert!(report.entries.iter().all(|entry| entry.outcome == Outcome::Unchanged), "{report:?}");
         assert!(report.changes_nothing());
         let after = (counts(&app).await, list(&app, "sources").await, list(&app, "destinations").await, list(&app, "jobs").await);

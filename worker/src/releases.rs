@@ -105,7 +105,7 @@ fn releases(list: Vec<Listed>) -> Vec<Release> {
             })
         })
         .collect();
-    releases.sort_by(|a, b| b.published_at.cmp(&a.published_at));
+    releases.sort_by_key(|release| std::cmp::Reverse(release.published_at));
     releases.truncate(MOST);
     releases
 }

@@ -52,10 +52,11 @@ pub struct Options {
 
 const EXAMPLES: &str = "\
 Examples:
-  export OLAKE_IMPORT_FROM_FILE=/run/secrets/old-database OLAKE_IMPORT_PASSPHRASE_FILE=/run/secrets/old-key
+  export OLAKE_IMPORT_FROM_FILE=/run/secrets/old-database
+  export OLAKE_IMPORT_PASSPHRASE_FILE=/run/secrets/old-key
   olake-api import --dry-run               look first
-  olake-api import --paused --admin ann    take everything over while that installation still runs
-  olake-api import                         once more when it is stopped: the newest states, and active jobs";
+  olake-api import --paused --admin ann    take everything over while that installation runs
+  olake-api import                         again when it is stopped: newest states, active jobs";
 
 /// Takes it over, and prints what became of each thing.
 ///

@@ -142,6 +142,10 @@ impl<'a> Work<'a> {
             if let Some(id) = taken.id {
                 self.users.insert(old.id, id);
             }
+            // Of one that is here already, somebody may have set the password.
+            if taken.outcome != Outcome::Made {
+                notes.clear();
+            }
             self.add(Thing::User, &user.username, taken.outcome, notes);
         }
         Ok(())
