@@ -16,8 +16,8 @@ mod write;
 
 use chrono::{DateTime, Utc};
 pub(in crate::store) use read::ConnectionRow;
-pub(in crate::store) use write::job_names;
 use serde_json::Value;
+pub(in crate::store) use write::job_names;
 
 use super::StoreError;
 use crate::{

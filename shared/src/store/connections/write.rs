@@ -49,7 +49,6 @@ impl Store {
     }
 
     /// Replaces what a person gave for a source or destination. The caller holds its row.
-    #[expect(clippy::too_many_arguments, reason = "a row has as many parts")]
     pub(in crate::store) async fn replace_connection(
         &self,
         db: &impl ConnectionTrait,
