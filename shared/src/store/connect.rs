@@ -113,6 +113,14 @@ pub async fn open_sqlite(file: &Path) -> Result<DatabaseConnection, ConnectError
         .mode(0o600)
         .open(file)
         .map_err(|source| ConnectError::File { path: file.to_owned(), source })?;
+    // By connections of its own: one that has met an earlier schema would read rows by columns that it does not know.
+    let migrating = connect_sqlite(file).await?;
+    Migrator::up(&migrating, None).await?;
+    migrating.close().await?;
+    connect_sqlite(file).await
+}
+
+async fn connect_sqlite(file: &Path) -> Result<DatabaseConnection, ConnectError> {
     // The path is given as it is: in a URL, signs such as `%` and `?` would mean something else.
     let file = file.to_owned();
     let mut options = ConnectOptions::new("sqlite://olake.db");
@@ -124,7 +132,5 @@ pub async fn open_sqlite(file: &Path) -> Result<DatabaseConnection, ConnectError
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10))
     });
-    let db = Database::connect(options).await?;
-    Migrator::up(&db, None).await?;
-    Ok(db)
+    Ok(Database::connect(options).await?)
 }

@@ -35,12 +35,14 @@ const INPUTS: &str = "/mnt/config";
 
 /// All endpoints.
 pub fn app(internal: Internal) -> impl Endpoint<Output = Response> {
-    let of_attempt = Route::new()
-        .at("/register", post(register))
-        .at("/push", post(push))
-        .at("/end", get(end))
-        .at("/final", post(store_final));
-    Route::new().nest("/internal/v1/attempts/:task/:attempt", of_attempt).data(internal).map_to_response()
+    let of = |name: &str| format!("/internal/v1/attempts/:task/:attempt/{name}");
+    Route::new()
+        .at(of("register"), post(register))
+        .at(of("push"), post(push))
+        .at(of("end"), get(end))
+        .at(of("final"), post(store_final))
+        .data(internal)
+        .map_to_response()
 }
 
 type OfAttempt = Path<(TaskId, i32)>;

@@ -95,7 +95,13 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let db = open_sqlite(&folder.path().join("olake.db")).await.unwrap();
         let keys = Arc::new(KeyRing::new(&Secret::new("a master key for tests only"), &[]).unwrap());
-        let store = Store::new(db, keys.clone(), SystemClock::shared());
+        let store = Store::new(db, keys, SystemClock::shared());
+        Self::on(store, folder, job, tls).await
+    }
+
+    /// The same, on a database that is there.
+    pub async fn on(store: Store, folder: tempfile::TempDir, job: JobInput, tls: Option<TlsFiles>) -> Self {
+        let keys = Arc::new(KeyRing::new(&Secret::new("a master key for tests only"), &[]).unwrap());
         let (project, user) = (samples::project(&store).await, samples::user(&store).await);
         let job = project.create_job(&job, user).await.unwrap().id;
         let task = project.create_sync(job, user).await.unwrap().task;
@@ -290,13 +296,8 @@ impl Pod {
     /// Starts the agent, and waits until its gate opens.
     pub async fn start_open(&self) -> Agent {
         let agent = self.start();
-        let mut gate = self.command("agent-gate").spawn().unwrap();
-        let opened = tokio::task::spawn_blocking(move || gate.wait().unwrap());
-        assert!(
-            tokio::time::timeout(DEADLINE, opened).await.unwrap().unwrap().success(),
-            "{}",
-            self.stderr()
-        );
+        let gate = Agent { child: self.command("agent-gate").spawn().unwrap() };
+        assert_eq!(gate.code().await, 0, "{}", self.stderr());
         agent
     }
 
@@ -336,7 +337,7 @@ impl Agent {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        assert!(tokio::time::timeout(DEADLINE, looked).await.is_ok(), "the agent does not end");
+        assert!(tokio::time::timeout(DEADLINE, looked).await.is_ok(), "it does not end");
         code.unwrap().code().unwrap()
     }
 
