@@ -5,19 +5,22 @@
 //! takes away: each is opened as soon as it is seen, read to its end, and closed when a newer one has been
 //! seen (then nothing is written to it any more).
 //!
+//! A file that was compressed before it was seen (a follower may start late) is unpacked as it is read.
+//!
 //! Invariants: files are read in the order in which they were written, each byte once; the newest file that
 //! was seen stays open, so that its inode cannot come back as that of another file.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fs::{self, File},
-    io,
+    io::{self, Read},
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
 use chrono::{DateTime, Utc};
+use flate2::read::MultiGzDecoder;
 
 use super::FollowError;
 use crate::connector::output::{LogLine, OutputParser};
@@ -27,11 +30,32 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 struct OpenFile {
     path: PathBuf,
-    file: File,
+    content: Content,
     inode: u64,
-    offset: u64,
     /// Whether its name after the rotation is known.
     renamed: bool,
+}
+
+enum Content {
+    Plain {
+        file: File,
+        offset: u64,
+    },
+    /// Nothing is written to it any more.
+    Packed(MultiGzDecoder<File>),
+}
+
+impl Content {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain { file, offset } => {
+                let count = file.read_at(buffer, *offset)?;
+                *offset += count as u64;
+                Ok(count)
+            }
+            Self::Packed(packed) => packed.read(buffer),
+        }
+    }
 }
 
 /// The log of one attempt, as one stream of lines.
@@ -90,18 +114,23 @@ impl LogFile {
             let has_successor = self.open.len() > 1;
             let Some(current) = self.open.front_mut() else { return false };
             let size = CHUNK_BYTES.min(usize::try_from(left).unwrap_or(CHUNK_BYTES));
-            match current.file.read_at(&mut self.buffer[..size], current.offset) {
-                Ok(0) if has_successor => {
+            let is_packed = matches!(current.content, Content::Packed(_));
+            match current.content.read(&mut self.buffer[..size]) {
+                Ok(0) if has_successor || is_packed => {
                     self.parser.finish(out);
                     self.open.pop_front();
                 }
                 Ok(0) => return false,
                 Ok(count) => {
-                    current.offset += count as u64;
                     left -= count as u64;
                     self.parser.feed(&self.buffer[..count], out);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) if is_packed => {
+                    errors.push(FollowError::Missed { path: current.path.clone() });
+                    self.parser.finish(out);
+                    self.open.pop_front();
+                }
                 Err(error) => {
                     errors.push(FollowError::read(&current.path, error));
                     return false;
@@ -166,7 +195,7 @@ impl LogFile {
             }
             if !is_plain {
                 if !self.name_a_removed_file() {
-                    errors.push(FollowError::Missed { path: folder.join(&name) });
+                    self.open.extend(open_packed(folder.join(format!("{name}.gz")))?);
                 }
                 self.known.insert(name);
                 continue;
@@ -196,7 +225,8 @@ impl LogFile {
     /// was compressed, so that nothing is missed.
     fn name_a_removed_file(&mut self) -> bool {
         let removed = |held: &&mut OpenFile| {
-            !held.renamed && held.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+            let Content::Plain { file, .. } = &held.content else { return false };
+            !held.renamed && file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
         };
         match self.open.iter_mut().find(removed) {
             Some(held) => {
@@ -211,7 +241,17 @@ impl LogFile {
 fn open(path: PathBuf) -> Result<Option<OpenFile>, FollowError> {
     let opened = File::open(&path).and_then(|file| file.metadata().map(|metadata| (file, metadata.ino())));
     let Some((file, inode)) = unless_missing(opened, &path)? else { return Ok(None) };
-    Ok(Some(OpenFile { path, file, inode, offset: 0, renamed: false }))
+    Ok(Some(OpenFile { path, content: Content::Plain { file, offset: 0 }, inode, renamed: false }))
+}
+
+/// A compressed file, whose name is known.
+fn open_packed(path: PathBuf) -> Result<Option<OpenFile>, FollowError> {
+    let Some(OpenFile { path, content, inode, .. }) = open(path)? else { return Ok(None) };
+    let content = match content {
+        Content::Plain { file, .. } => Content::Packed(MultiGzDecoder::new(file)),
+        packed => packed,
+    };
+    Ok(Some(OpenFile { path, content, inode, renamed: true }))
 }
 
 /// The renamed files of a folder, oldest first: the name before compression, and whether the file is still

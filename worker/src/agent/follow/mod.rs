@@ -64,8 +64,8 @@ pub enum FollowError {
     /// What the agent of a pod could not read, in its words.
     #[error("{0}")]
     Told(String),
-    /// Log was compressed before it was read: lines are missing.
-    #[error("{} was compressed before it was read: its lines are missing from the log", path.display())]
+    /// Log was compressed before it was read, and cannot be unpacked: lines are missing.
+    #[error("{} cannot be unpacked: its lines are missing from the log", path.display())]
     Missed {
         /// Which file.
         path: PathBuf,

@@ -45,6 +45,15 @@ impl Attempt {
         fs::remove_file(self.logs().join(format!("olake-{stamp}.log"))).unwrap();
     }
 
+    fn pack(&self, stamp: &str) {
+        let path = self.logs().join(format!("olake-{stamp}.log"));
+        let packed = fs::File::create(self.logs().join(format!("olake-{stamp}.log.gz"))).unwrap();
+        let mut encoder = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+        std::io::copy(&mut fs::File::open(&path).unwrap(), &mut encoder).unwrap();
+        encoder.finish().unwrap();
+        fs::remove_file(path).unwrap();
+    }
+
     fn poll(&mut self) -> Vec<String> {
         let progress = self.follower.poll();
         assert!(progress.errors.is_empty(), "{:?}", progress.errors);
@@ -231,7 +240,21 @@ fn a_follower_that_starts_late_reads_the_renamed_files_first() {
 }
 
 #[test]
-fn lines_that_were_compressed_before_they_were_read_are_reported_once() {
+fn lines_that_were_compressed_before_they_were_seen_are_unpacked() {
+    let mut attempt = Attempt::new();
+    for number in 0..3 {
+        attempt.log(&records(number * 2_000..(number + 1) * 2_000));
+        attempt.rotate(&format!("2026-11-24T07-00-0{number}.000"));
+    }
+    attempt.pack("2026-11-24T07-00-00.000");
+    attempt.pack("2026-11-24T07-00-01.000");
+    attempt.log(&records(6_000..6_001));
+    assert_eq!(attempt.poll(), numbers(0..6_001));
+    assert!(attempt.finish().is_empty());
+}
+
+#[test]
+fn lines_that_were_compressed_and_cannot_be_unpacked_are_reported_once() {
     let mut attempt = Attempt::new();
     attempt.log(&records(0..1));
     attempt.rotate("2026-11-24T07-00-01.000");
