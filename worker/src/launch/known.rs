@@ -1,7 +1,7 @@
 //! The log lines of an attempt that are stored, for whoever reads its output again after its worker died.
 //!
 //! They are known by what they say, not by their number: what the connector only printed on its console, and what stood in
-//! a part of the log that was compressed since, is stored and not found again, so that a count would be too high.
+//! a part of the log that is gone or damaged since, is stored and not found again, so that a count would be too high.
 
 use std::{
     collections::HashMap,

@@ -91,15 +91,15 @@ async fn the_sample_connector_tells_its_form() {
     assert!(findings.spec(Exit::Code(0)).unwrap().jsonschema.is_object());
 }
 
-/// The worker that follows an attempt has seen the console, and parts of the log before they were compressed. Whoever
-/// takes the attempt over after its death sees neither.
+/// The worker that follows an attempt has seen the console, and parts of the log before they were damaged. Whoever takes
+/// the attempt over after its death sees neither.
 #[tokio::test]
 async fn what_is_stored_and_cannot_be_found_again_hides_nothing_of_what_is_not_stored() {
     let stage = Stage::with(RUNS_UNTIL_TOLD);
     let attempt = sync(1).reference();
     let logs = stage.output(attempt.task).join("logs/sync_2026-01-01_00-00-00");
     std::fs::create_dir_all(&logs).unwrap();
-    std::fs::write(logs.join("olake-2026-01-01T00-00-01.000.log.gz"), "compressed").unwrap();
+    std::fs::write(logs.join("olake-2026-01-01T00-00-01.000.log.gz"), "damaged").unwrap();
     let time = "2026-01-01T00:00:02Z";
     let record = |text: &str| format!("{{\"level\":\"info\",\"time\":\"{time}\",\"message\":\"{text}\"}}\n");
     let said = ["beat", "stored", "beat", "not stored", "beat", "nor this"];
@@ -110,7 +110,7 @@ async fn what_is_stored_and_cannot_be_found_again_hides_nothing_of_what_is_not_s
     for (time, stored) in [
         (before, "only on the console"),
         (before, "beat"),
-        (before, "compressed since"),
+        (before, "damaged since"),
         (time, "beat"),
         (time, "stored"),
         (time, "beat"),
