@@ -186,21 +186,20 @@ where
         return Ok(tagged(response, &key.tag(current), asked.operation));
     }
     if !asked.is_whole || lists.is_too_long(&key) {
-        let response = next.call(request).await?;
-        return Ok(if response.is_success() {
-            tagged(response, &key.tag(current), asked.operation)
-        } else {
-            response
-        });
+        return not_kept(next, request, &key.tag(current), asked.operation).await;
     }
     if let Some(answer) = lists.get(&key, current) {
         return Ok(sent(answer, asked.operation));
     }
     let making = lists.making.lock().await;
-    // Somebody may have made it meanwhile, or it may have changed.
+    // Somebody may have made it meanwhile, or found it too long, or it may have changed.
     let Some(current) = revision(&context, &asked).await else { return next.call(request).await };
     if let Some(answer) = lists.get(&key, current) {
         return Ok(sent(answer, asked.operation));
+    }
+    if lists.is_too_long(&key) {
+        drop(making);
+        return not_kept(next, request, &key.tag(current), asked.operation).await;
     }
     let mut response = next.call(request).await?;
     if !response.is_success() {
@@ -232,6 +231,15 @@ where
     lists.keep(answer.clone());
     drop(making);
     Ok(sent(answer, asked.operation))
+}
+
+/// An answer that goes to its client as it is made.
+async fn not_kept<E>(next: E, request: Request, tag: &str, operation: &'static str) -> poem::Result<Response>
+where
+    E: Endpoint<Output = Response>,
+{
+    let response = next.call(request).await?;
+    Ok(if response.is_success() { tagged(response, tag, operation) } else { response })
 }
 
 /// The revision of the project; none when there is none to tell.
