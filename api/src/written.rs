@@ -267,7 +267,8 @@ mod tests {
         let body: Value = serde_json::from_slice(&response.into_body().into_vec().await.unwrap()).unwrap();
         let items = body["data"].as_array().unwrap();
         assert_eq!(items.len(), 200);
-        assert!(items.iter().enumerate().all(|(n, item)| item["n"] == (n % 100).to_string()));
+        let forms: Vec<_> = items.iter().map(|item| item["n"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(forms, (0..200).map(|n| (n % 100).to_string()).collect::<Vec<_>>());
     }
 
     #[tokio::test]
