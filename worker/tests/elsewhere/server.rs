@@ -89,7 +89,7 @@ async fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
         stream.read_line(&mut header).await?;
         match header.trim_end().split_once(": ") {
             Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
-                authorization = Some(value.to_owned())
+                authorization = Some(value.to_owned());
             }
             Some(_) => {}
             None => break,
