@@ -158,7 +158,7 @@ async fn agree(
             let _ = connections.send((Box::new(stream), from)).await;
         }
         Ok(Err(error)) => {
-            tracing::debug!(%from, %error, "a client of the internal port did not agree on TLS")
+            tracing::debug!(%from, %error, "a client of the internal port did not agree on TLS");
         }
         Err(_) => tracing::debug!(%from, "a client of the internal port took too long to agree on TLS"),
     }
@@ -232,7 +232,7 @@ fn changed(files: &TlsFiles) -> [Option<SystemTime>; 2] {
 
 fn server_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
     let chain = CertificateDer::pem_file_iter(&files.cert)
-        .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>())
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| format!("the certificate: {error}"))?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| format!("the key: {error}"))?;
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

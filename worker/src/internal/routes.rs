@@ -1,6 +1,6 @@
 //! The endpoints.
 
-use std::path::Path as FilePath;
+use std::{borrow::Cow, path::Path as FilePath};
 
 use olake_shared::{
     domain::{project::ProjectId, task::TaskId, version::ConnectorVersion},
@@ -132,7 +132,7 @@ async fn push(
     if told.first_line < 0 {
         return Err(Refusal::Bad("first_line is negative".to_owned()));
     }
-    let state = told.state.map(|text| text.into_owned());
+    let state = told.state.map(Cow::into_owned);
     if state.as_deref().is_some_and(|text| parse_state(text.as_bytes()).is_none()) {
         return Err(Refusal::Bad("the state is no whole JSON object with a member".to_owned()));
     }

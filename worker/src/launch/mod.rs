@@ -73,6 +73,7 @@ pub struct AttemptRef {
 
 /// What is told of a running attempt, in the order in which it happened. `Ended` is the last.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is told once a run")]
 pub enum Update {
     /// The start waits; why, for a person.
     Starting(String),

@@ -141,25 +141,25 @@ impl LogFile {
     }
 
     fn look_for_files(&mut self, errors: &mut Vec<FollowError>) {
-        let result = self.look_in_folder(errors).and_then(|()| self.look_for_folder(errors));
+        let result = self.look_in_folder().and_then(|()| self.look_for_folder());
         if let Err(error) = result {
             errors.push(error);
         }
     }
 
     /// Looks for a rotation in the folder that is followed.
-    fn look_in_folder(&mut self, errors: &mut Vec<FollowError>) -> Result<(), FollowError> {
+    fn look_in_folder(&mut self) -> Result<(), FollowError> {
         let Some(folder) = self.folder.clone() else { return Ok(()) };
         let path = folder.join(LOG_NAME);
         let inode = unless_missing(fs::metadata(&path), &path)?.map(|metadata| metadata.ino());
         if inode.is_some() && inode == self.open.back().map(|newest| newest.inode) {
             return Ok(());
         }
-        self.open_new_files(&folder, errors)
+        self.open_new_files(&folder)
     }
 
     /// Looks for a folder that is newer than the one that is followed, and has a log.
-    fn look_for_folder(&mut self, errors: &mut Vec<FollowError>) -> Result<(), FollowError> {
+    fn look_for_folder(&mut self) -> Result<(), FollowError> {
         let Some(metadata) = unless_missing(fs::metadata(&self.root), &self.root)? else { return Ok(()) };
         let changed = metadata.modified().ok();
         if self.folder.is_some() && changed == self.root_seen {
@@ -175,7 +175,7 @@ impl LogFile {
         if self.folder.as_ref().is_none_or(|folder| newest > *folder) {
             self.known.clear();
             self.folder = Some(newest.clone());
-            self.open_new_files(&newest, errors)?;
+            self.open_new_files(&newest)?;
         }
         self.root_seen = changed;
         Ok(())
@@ -185,7 +185,7 @@ impl LogFile {
     ///
     /// `olake.log` is opened before the names are listed: whatever is older was renamed before it was made,
     /// so the list holds it. If the file is itself renamed meanwhile, the list shows its place.
-    fn open_new_files(&mut self, folder: &Path, errors: &mut Vec<FollowError>) -> Result<(), FollowError> {
+    fn open_new_files(&mut self, folder: &Path) -> Result<(), FollowError> {
         let mut newest = open(folder.join(LOG_NAME))?;
         let renamed = renamed_files(folder)?;
         self.known.retain(|name| renamed.contains_key(name));

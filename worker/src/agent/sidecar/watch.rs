@@ -44,12 +44,7 @@ impl Watcher {
         let Some(told) = &self.told else { return std::future::pending().await };
         let Ok(mut ready) = told.readable().await else { return std::future::pending().await };
         let mut events = [0_u8; 4096];
-        loop {
-            match read(told.get_ref(), &mut events) {
-                Ok(1..) | Err(Errno::INTR) => {}
-                _ => break,
-            }
-        }
+        while let Ok(1..) | Err(Errno::INTR) = read(told.get_ref(), &mut events) {}
         ready.clear_ready();
     }
 }
