@@ -173,6 +173,7 @@ impl From<StoreError> for Problem {
             | StoreError::JobPaused(_)
             | StoreError::JobBusy { .. }
             | StoreError::CannotClear { .. }
+            | StoreError::NotLost { .. }
             | StoreError::NothingToCancel(_) => Self::conflict(error.to_string()),
             StoreError::Stale { .. } | StoreError::StateMoved { .. } => Self::stale(error.to_string()),
             StoreError::Invalid { field, reason } => Self::bad_request(field, reason),

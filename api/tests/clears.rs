@@ -245,7 +245,7 @@ on_both_databases! {
             connector_type: "postgres".to_owned(),
             version: "v0.9.4".to_owned(),
             destinations: vec!["parquet".to_owned()],
-        }] };
+        }], ..Runs::default() };
         let worker = FakeWorker::start_with(&app.context, runs, |_, claimed| {
             let Work::OneShot(OneShot::Discover { catalog, destination_database_prefix, .. }) = &claimed.work else {
                 panic!("{claimed:?}")

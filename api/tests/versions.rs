@@ -28,7 +28,10 @@ fn runs() -> Runs {
         version: version.to_owned(),
         destinations: vec!["iceberg".to_owned()],
     };
-    Runs { connectors: vec![connector("v0.9.4"), connector("v0.10.0"), connector("v0.8.2")] }
+    Runs {
+        connectors: vec![connector("v0.9.4"), connector("v0.10.0"), connector("v0.8.2")],
+        ..Runs::default()
+    }
 }
 
 on_both_databases! {

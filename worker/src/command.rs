@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 use olake_shared::{
     bell::{Bell, BellError, open_client},
     clock::SystemClock,
-    config::{Config, ConfigError, Deployment, Secret, Sources},
+    config::{self, Config, ConfigError, Deployment, Secret, Sources},
+    crypto::KeyRing,
     events::Events,
     shutdown,
     store::{ConnectError, Store, open_postgres, retention::Retention, tasks::limits::Limits},
@@ -16,8 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     health,
+    internal::{self, Internal, InternalError},
     launch::{
         LaunchError, Launcher,
+        kube::{KubeError, KubeLauncher, budget::Budget, ledger::DatabaseLedger, settings::KubeSettings},
         process::{ProcessLauncher, ProcessSettings},
     },
     reconcile::{Deadlines, Elsewhere, Settings, StartError, Worker},
@@ -48,7 +51,8 @@ OLAKE_REDIS_URL, OLAKE_MASTER_KEY (or the same with _FILE and the name of a file
   command = [\"/opt/olake/postgres/olake\"]
   destinations = [\"parquet\", \"iceberg\"]
 
-Workers with the process launcher share one host and one data folder (OLAKE_DATA_DIR).
+Workers with the process launcher share one host and one data folder (OLAKE_DATA_DIR). With OLAKE_LAUNCHER=kubernetes there
+is no such table: connectors are images, and OLAKE_AGENT_IMAGE and OLAKE_INTERNAL_URL are required.
 
 Examples:
   olake-worker run        work until SIGTERM or SIGINT
@@ -81,6 +85,12 @@ pub enum CommandError {
     /// The launcher cannot be used.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// The internal port cannot be used.
+    #[error(transparent)]
+    Internal(#[from] InternalError),
+    /// Kubernetes cannot be used.
+    #[error(transparent)]
+    Kubernetes(#[from] KubeError),
     /// The worker does not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -120,17 +130,30 @@ async fn work(config: &Config) -> Result<(), CommandError> {
     let gone = CancellationToken::new();
     let bell = Bell::redis(client.clone(), &gone)?;
     let events = Events::redis(client, &gone);
-    let launcher = process_launcher(config)?;
-    let worker = Worker::new(&store, bell.clone(), events, launcher, settings(config, false), stop.clone());
+    let launcher: Arc<dyn Launcher> = match config.worker.launcher {
+        config::Launcher::Process => process_launcher(config)?,
+        config::Launcher::Kubernetes => {
+            let keys = Arc::new(config.key_ring()?);
+            let launcher = kube_launcher(config, &store, events.clone(), keys.clone()).await?;
+            let bound =
+                internal::bind(config.worker.internal_listen, config.worker.internal_tls.as_ref()).await?;
+            let ends = Arc::new(launcher.sights());
+            let internal = Internal::new(&store, keys, events.clone(), ends, gone.clone());
+            tokio::spawn(bound.serve(internal));
+            launcher
+        }
+    };
+    let worker =
+        Worker::new(&store, bell.clone(), events, launcher.clone(), settings(config, false), stop.clone());
     let health = health::bind(config.worker.listen).await?;
-    let serving = tokio::spawn(health.serve(store, bell, stop.clone()));
+    let serving = tokio::spawn(health.serve(store, bell, launcher, stop.clone()));
     worker.run().await?;
     gone.cancel();
     let _ = serving.await;
     Ok(())
 }
 
-/// The launcher that the configuration names.
+/// The launcher of connectors that are processes.
 ///
 /// # Errors
 /// [`CommandError`] when its folders or its table of connectors cannot be used.
@@ -140,6 +163,22 @@ pub fn process_launcher(config: &Config) -> Result<Arc<dyn Launcher>, CommandErr
     let table = config.connector_table(program.parent().unwrap_or(&program))?;
     let settings = ProcessSettings::new(config.worker.kill_grace);
     Ok(Arc::new(ProcessLauncher::new(&config.data_dir, table, settings, SystemClock::shared())?))
+}
+
+/// The launcher of connectors that are pods.
+async fn kube_launcher(
+    config: &Config,
+    store: &Store,
+    events: Events,
+    keys: Arc<KeyRing>,
+) -> Result<Arc<KubeLauncher>, CommandError> {
+    config.check_kubernetes()?;
+    let ledger = DatabaseLedger::new(store, events, keys);
+    let settings = KubeSettings::new(&config.kubernetes, config.worker.kill_grace);
+    let budget = Budget::new(config.kubernetes.qps, config.kubernetes.burst);
+    let namespace = config.kubernetes.namespace.as_deref();
+    let clock = SystemClock::shared();
+    Ok(Arc::new(KubeLauncher::connect(namespace, settings, budget, Arc::new(ledger), clock).await?))
 }
 
 /// The worker's settings of a configuration. `alone`: see [`Settings::alone`].

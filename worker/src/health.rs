@@ -1,6 +1,6 @@
 //! The worker's own port: `/health`, `/ready` and `/metrics`. Not for the outside.
 
-use std::{fmt::Write, io, time::Duration};
+use std::{fmt::Write, io, sync::Arc, time::Duration};
 
 use olake_shared::{bell::Bell, config::Listen, domain::task::PlaceClass, store::Store};
 use poem::{
@@ -11,6 +11,8 @@ use poem::{
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+
+use crate::launch::Launcher;
 
 /// How long answers that are on their way may take when the worker stops: the database may be gone.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
@@ -43,9 +45,9 @@ pub async fn bind(listen: Listen) -> Result<Health, HealthError> {
 
 impl Health {
     /// Answers until `stop`.
-    pub async fn serve(self, store: Store, bell: Bell, stop: CancellationToken) {
+    pub async fn serve(self, store: Store, bell: Bell, launcher: Arc<dyn Launcher>, stop: CancellationToken) {
         let served = Server::new_with_acceptor(self.acceptor)
-            .run_with_graceful_shutdown(app(store, bell), stop.cancelled(), Some(LAST_ANSWERS))
+            .run_with_graceful_shutdown(app(store, bell, launcher), stop.cancelled(), Some(LAST_ANSWERS))
             .await;
         if let Err(error) = served {
             tracing::error!(%error, "the health port ended");
@@ -54,13 +56,14 @@ impl Health {
 }
 
 /// The endpoints.
-pub fn app(store: Store, bell: Bell) -> impl Endpoint<Output = Response> {
+pub fn app(store: Store, bell: Bell, launcher: Arc<dyn Launcher>) -> impl Endpoint<Output = Response> {
     Route::new()
         .at("/health", get(alive))
         .at("/ready", get(ready))
         .at("/metrics", get(metrics))
         .data(store)
         .data(bell)
+        .data(launcher)
         .map_to_response()
 }
 
@@ -92,7 +95,7 @@ async fn ready(store: Data<&Store>, bell: Data<&Bell>) -> Response {
 
 /// Gauges in Prometheus' text form.
 #[handler]
-async fn metrics(store: Data<&Store>, bell: Data<&Bell>) -> Response {
+async fn metrics(store: Data<&Store>, bell: Data<&Bell>, launcher: Data<&Arc<dyn Launcher>>) -> Response {
     let mut text =
         String::from("# HELP olake_tasks Tasks by class of places and status.\n# TYPE olake_tasks gauge\n");
     match store.queue().depths().await {
@@ -113,5 +116,6 @@ async fn metrics(store: Data<&Store>, bell: Data<&Bell>) -> Response {
             let _ = writeln!(text, "olake_bell_done{{class=\"{class}\"}} {}", gauges.done);
         }
     }
+    text.push_str(&launcher.metrics());
     text.with_content_type("text/plain; version=0.0.4").into_response()
 }

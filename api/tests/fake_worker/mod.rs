@@ -46,6 +46,7 @@ pub fn runs() -> Runs {
     };
     Runs {
         connectors: vec![connector("files", &["parquet"]), connector("postgres", &["parquet", "iceberg"])],
+        ..Runs::default()
     }
 }
 

@@ -22,9 +22,10 @@ pub use error::{ConfigError, Origin};
 pub use listen::Listen;
 pub use secret::{MASK, Secret};
 pub use sections::{
-    AdminConfig, DatabaseConfig, DeadlinesConfig, ImportConfig, Launcher, LimitsConfig, LogConfig, LogFormat,
-    NotificationsConfig, RedisConfig, RegistryConfig, ReleasesConfig, RetentionConfig, SecretsConfig,
-    ServerConfig, SignupConfig, SignupMode, TlsFiles, VersionsConfig, WorkerConfig,
+    AdminConfig, DatabaseConfig, DeadlinesConfig, ImportConfig, KubernetesConfig, KubernetesType, Launcher,
+    LimitsConfig, LogConfig, LogFormat, NotificationsConfig, RedisConfig, RegistryConfig, ReleasesConfig,
+    Resources, RetentionConfig, SecretsConfig, ServerConfig, SignupConfig, SignupMode, TlsFiles,
+    VersionsConfig, WorkerConfig,
 };
 pub use values::{DEFAULT_TOML, Sources};
 
@@ -61,6 +62,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// The worker.
     pub worker: WorkerConfig,
+    /// How connectors run as pods.
+    pub kubernetes: KubernetesConfig,
     /// Which versions of connectors are offered.
     pub versions: VersionsConfig,
     /// Where the tags of images are read.
@@ -106,7 +109,8 @@ impl Config {
         let admin = AdminConfig::read(&values);
         admin.validate(&values)?;
         let worker = WorkerConfig::read(&values)?;
-        worker.validate(&values)?;
+        worker.validate(deployment, &values)?;
+        let kubernetes = KubernetesConfig::read(&values)?;
         let versions = VersionsConfig::read(&values)?;
         let registry = RegistryConfig::read(&values)?;
         registry.validate(&values)?;
@@ -131,6 +135,7 @@ impl Config {
             signup,
             admin,
             worker,
+            kubernetes,
             versions,
             registry,
             releases,
@@ -175,6 +180,14 @@ impl Config {
             origin: Origin::File(file),
             reason: error.to_string(),
         })
+    }
+
+    /// Checks what the launcher "kubernetes" needs, which other programs do not know.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for what is missing or does not do.
+    pub fn check_kubernetes(&self) -> Result<(), ConfigError> {
+        self.kubernetes.validate()
     }
 
     /// The table of connectors of this worker. `exe_dir` is the folder of the running program, where one machine

@@ -117,7 +117,7 @@ fn errors_name_the_key_and_where_the_value_came_from() {
         (
             "OLAKE_LAUNCHER",
             "docker",
-            "worker.launcher (env OLAKE_LAUNCHER): 'docker' is no launcher of this version; accepted is: process",
+            "worker.launcher (env OLAKE_LAUNCHER): 'docker' is no launcher of this version; accepted are: process, kubernetes",
         ),
         ("OLAKE_SIGNUP", "maybe", "signup.mode (env OLAKE_SIGNUP): must be open or closed, not 'maybe'"),
         (
@@ -158,6 +158,30 @@ fn errors_name_the_key_and_where_the_value_came_from() {
             "hunter2hunter2",
             "admin.password (env OLAKE_ADMIN_PASSWORD): is set without a name",
         ),
+        (
+            "OLAKE_LAUNCHER",
+            "kubernetes",
+            "worker.launcher (env OLAKE_LAUNCHER): one machine runs connectors as processes",
+        ),
+        (
+            "OLAKE_KUBERNETES_RESOURCES",
+            "memory=lots",
+            "kubernetes.resources (env OLAKE_KUBERNETES_RESOURCES): memory: 'lots'",
+        ),
+        (
+            "OLAKE_KUBERNETES_TYPE_RESOURCES",
+            "foo: cpu=1",
+            "kubernetes.type_resources (env OLAKE_KUBERNETES_TYPE_RESOURCES)",
+        ),
+        ("OLAKE_KUBERNETES_TYPES", "a b", "kubernetes.types (env OLAKE_KUBERNETES_TYPES): 'a b'"),
+        (
+            "OLAKE_KUBERNETES_MEMORY_CAP",
+            "much",
+            "kubernetes.memory_cap (env OLAKE_KUBERNETES_MEMORY_CAP): 'much'",
+        ),
+        ("OLAKE_IMAGE_TEMPLATE", "a b:{version}", "kubernetes.image_template (env OLAKE_IMAGE_TEMPLATE)"),
+        ("OLAKE_AGENT_IMAGE", "a b", "kubernetes.agent_image (env OLAKE_AGENT_IMAGE): has no white space"),
+        ("OLAKE_IMAGE_PULL_POLICY", "Sometimes", "kubernetes.pull_policy (env OLAKE_IMAGE_PULL_POLICY)"),
         ("OLAKE_WORKER_RECONCILE_SECONDS", "20", "worker.reconcile_seconds"),
         ("OLAKE_LISTENS", "x", "unknown environment variable OLAKE_LISTENS"),
         ("OLAKE_CONFIG", "/nowhere/olake.toml", "/nowhere/olake.toml (env OLAKE_CONFIG) cannot be read"),

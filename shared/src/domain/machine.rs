@@ -4,7 +4,8 @@
 //! - terminal is terminal: no event changes a task that has ended;
 //! - `epoch` grows by one at each change of ownership and never otherwise, and an event of an owner counts
 //!   only under the epoch it was given;
-//! - `attempt` grows by one at each claim, since each claim starts the connector anew;
+//! - `attempt` grows by one at each claim, since each claim starts the connector anew; an adoption goes on with the
+//!   attempt that runs;
 //! - a wish to cancel, once made, stays;
 //! - a task that waits is claimed only after the end of the task before it has promoted it.
 //!
@@ -45,6 +46,8 @@ pub enum Event {
     Interrupted { epoch: i64 },
     /// The owner's lease ran out and the attempt is over.
     OwnerLost { epoch: i64 },
+    /// Another worker takes over the attempt while it runs: its connector outlives its worker.
+    Adopt { epoch: i64, worker: Uuid },
     /// Nobody can run it.
     Unschedulable,
     /// The task that it waits for has ended as it must: it is due.
@@ -104,6 +107,9 @@ pub fn decide(task: &TaskView, event: Event) -> Result<TaskView, Refusal> {
         Event::Interrupted { epoch } | Event::OwnerLost { epoch } => owned(task, epoch).map(|()| {
             if task.cancel_requested { end(Cancelled) } else { TaskView { epoch: epoch + 1, ..end(Queued) } }
         }),
+        Event::Adopt { epoch, worker } => {
+            owned(task, epoch).map(|()| TaskView { epoch: epoch + 1, owner: Some(worker), ..*task })
+        }
         Event::Unschedulable => match task.status {
             Queued => Ok(end(Failed)),
             _ => Err(Refusal::NotNow),

@@ -6,6 +6,7 @@ pub mod frequency;
 pub mod machine;
 pub mod missed;
 pub mod project;
+pub mod quantity;
 pub mod release;
 pub mod settings;
 pub mod slot;

@@ -155,14 +155,18 @@ impl AfterCondition {
 words! {
     /// What a running task is doing.
     TaskPhase("phase") {
-        /// Claimed; inputs are being made.
+        /// Claimed; inputs are being made, or a machine is looked for.
         Scheduling = "scheduling",
+        /// An image is being fetched.
+        Pulling = "pulling",
         /// The connector is being started, or waits for its start guard.
         Starting = "starting",
         /// The connector runs.
         Running = "running",
         /// The connector was told to stop.
         Stopping = "stopping",
+        /// The machine that it runs on is not heard of: whether it still runs is unknown.
+        NodeUnreachable = "node_unreachable",
     }
 }
 

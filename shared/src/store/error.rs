@@ -5,7 +5,7 @@ use sea_orm::{DbErr, SqlErr};
 use super::states::StateVersion;
 use crate::{
     crypto::SecretError,
-    domain::task::{TaskId, UnknownWord},
+    domain::task::{TaskId, TaskPhase, TaskStatus, UnknownWord},
     json::JsonError,
 };
 
@@ -39,6 +39,12 @@ pub enum StoreError {
     /// There is nothing to cancel.
     #[error("{0}")]
     NothingToCancel(String),
+    /// Only a task whose node is lost is ended by force.
+    #[error(
+        "task {task} is {}, not on a node that is lost; cancel it instead",
+        phase.map_or(status.as_str(), TaskPhase::as_str)
+    )]
+    NotLost { task: TaskId, status: TaskStatus, phase: Option<TaskPhase> },
     /// `If-Match` names another revision.
     #[error("it was changed in the meantime (revision {current}); read it again")]
     Stale { current: i64 },

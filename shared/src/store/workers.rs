@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Store, StoreError, tasks::Queue};
+use crate::domain::version::{ConnectorVersion, OLDEST_SUPPORTED};
 
 /// A connector that a worker can run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,17 +20,71 @@ pub struct RunnableConnector {
     pub destinations: Vec<String>,
 }
 
+/// A connector of which a worker can run every version: they are images.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ImageType {
+    /// The source type, as `postgres`.
+    pub connector_type: String,
+    /// The destination types that its program writes, lower case.
+    pub destinations: Vec<String>,
+}
+
+impl ImageType {
+    /// This connector at a version. None for a version that no worker runs.
+    pub fn at(&self, version: &str) -> Option<RunnableConnector> {
+        is_of_an_image(version).then(|| RunnableConnector {
+            connector_type: self.connector_type.clone(),
+            version: version.to_owned(),
+            destinations: self.destinations.clone(),
+        })
+    }
+}
+
+/// Whether an image of this version can be run, if there is one.
+fn is_of_an_image(version: &str) -> bool {
+    version.parse::<ConnectorVersion>().is_ok_and(|version| version >= OLDEST_SUPPORTED)
+}
+
 /// What a worker can run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runs {
     /// In the configured order.
     pub connectors: Vec<RunnableConnector>,
+    /// Those of which every version can be run, in the configured order.
+    #[serde(default)]
+    pub images: Vec<ImageType>,
+    /// The placement profiles that a job may name.
+    #[serde(default)]
+    pub profiles: Vec<String>,
+    /// Whether a job's limit of memory is honoured.
+    #[serde(default)]
+    pub memory: bool,
 }
 
 impl Runs {
     /// Whether a connector of this type and version is among them.
     pub fn knows(&self, connector_type: &str, version: &str) -> bool {
-        self.connectors.iter().any(|c| c.connector_type == connector_type && c.version == version)
+        self.connector(connector_type, version).is_some()
+    }
+
+    /// The connector of a type and version, if it is among them.
+    pub fn connector(&self, connector_type: &str, version: &str) -> Option<RunnableConnector> {
+        let listed =
+            self.connectors.iter().find(|c| c.connector_type == connector_type && c.version == version);
+        listed.cloned().or_else(|| self.image(connector_type).and_then(|image| image.at(version)))
+    }
+
+    /// The image of a type.
+    pub fn image(&self, connector_type: &str) -> Option<&ImageType> {
+        self.images.iter().find(|image| image.connector_type == connector_type)
+    }
+
+    /// Takes in what another worker can run, each once.
+    fn add(&mut self, other: Self) {
+        add_new(&mut self.connectors, other.connectors);
+        add_new(&mut self.images, other.images);
+        add_new(&mut self.profiles, other.profiles);
+        self.memory |= other.memory;
     }
 
     /// The condition that a row's connector is among them; its values are appended.
@@ -39,10 +94,10 @@ impl Runs {
         version_column: &str,
         values: &mut Vec<Db>,
     ) -> String {
-        if self.connectors.is_empty() {
+        if self.connectors.is_empty() && self.images.is_empty() {
             return "1 = 0".to_owned();
         }
-        let pairs: Vec<String> = self
+        let mut cases: Vec<String> = self
             .connectors
             .iter()
             .map(|connector| {
@@ -51,7 +106,12 @@ impl Runs {
                 format!("({type_column} = ${} AND {version_column} = ${})", values.len() - 1, values.len())
             })
             .collect();
-        format!("({})", pairs.join(" OR "))
+        // A version that is too old fails with words when it is launched.
+        cases.extend(self.images.iter().map(|image| {
+            values.push(image.connector_type.as_str().into());
+            format!("{type_column} = ${}", values.len())
+        }));
+        format!("({})", cases.join(" OR "))
     }
 }
 
@@ -86,11 +146,7 @@ impl Store {
         }
         let mut all = Runs::default();
         for row in rows {
-            for connector in serde_json::from_str::<Runs>(&row.connectors)?.connectors {
-                if !all.connectors.contains(&connector) {
-                    all.connectors.push(connector);
-                }
-            }
+            all.add(serde_json::from_str(&row.connectors)?);
         }
         Ok(Some(all))
     }
@@ -102,13 +158,13 @@ impl Queue {
         self.store.live_runs().await
     }
 
-    /// Registers a worker; its lease runs from now.
+    /// Registers a worker, or says anew what a registered one can run; its lease runs from now.
     pub async fn register(&self, worker: &NewWorker, lease: Duration) -> Result<(), StoreError> {
         let store = &self.store;
         let sql = format!(
             "INSERT INTO workers (id, host, launcher, connectors, places_sync, places_interactive, started_at, \
              lease_until, place) VALUES ($1, $2, $3, $4, $5, $6, $7, {} + $8, $9) \
-             ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until",
+             ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until, connectors = excluded.connectors",
             store.db_now()
         );
         let values: [Db; 9] = [
@@ -179,6 +235,53 @@ impl Queue {
     }
 }
 
+fn add_new<T: PartialEq>(all: &mut Vec<T>, more: Vec<T>) {
+    for item in more {
+        if !all.contains(&item) {
+            all.push(item);
+        }
+    }
+}
+
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(connector_type: &str, destinations: &[&str]) -> ImageType {
+        ImageType {
+            connector_type: connector_type.to_owned(),
+            destinations: destinations.iter().map(|&word| word.to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn of_an_image_every_version_is_known_that_can_be_run() {
+        let runs = Runs { images: vec![image("postgres", &["iceberg"])], ..Runs::default() };
+        assert!(runs.knows("postgres", "v0.9.4") && runs.knows("postgres", "v12.0.0"));
+        assert!(!runs.knows("postgres", "v0.2.0"), "older than what can be run");
+        assert!(!runs.knows("postgres", "latest") && !runs.knows("mysql", "v0.9.4"));
+        assert_eq!(runs.connector("postgres", "v1.0.0").unwrap().destinations, ["iceberg"]);
+    }
+
+    #[test]
+    fn what_two_workers_run_is_put_together_each_once() {
+        let one = Runs {
+            images: vec![image("postgres", &["iceberg"])],
+            profiles: vec!["large".to_owned()],
+            ..Runs::default()
+        };
+        let mut all = one.clone();
+        all.add(Runs { memory: true, profiles: vec!["large".to_owned(), "gpu".to_owned()], ..one });
+        assert_eq!((all.images.len(), all.profiles.len(), all.memory), (1, 2, true));
+    }
+
+    #[test]
+    fn a_row_of_an_older_worker_reads_as_one_without_images() {
+        let runs: Runs = serde_json::from_str(r#"{"connectors": []}"#).unwrap();
+        assert_eq!(runs, Runs::default());
+    }
 }

@@ -162,7 +162,7 @@ async fn failures_are_retried_as_often_as_the_job_says(db: TestDatabase) {
     let queue = db.store.queue();
     let failed =
         || Outcome::Bad(Failure { exit_code: Some(1), ..Failure::new(FailureClass::Connector, "no") });
-    let end = Final { retries: Retries { connector: 1, infrastructure: 0 }, ..Final::bare(failed()) };
+    let end = Final { retries: Retries { connector: 1, ..Retries::default() }, ..Final::bare(failed()) };
     assert_eq!(queue.end(claimed.fence, &end).await.unwrap().status, TaskStatus::Queued);
     let shown = project.task(claimed.fence.task).await.unwrap();
     assert!(shown.not_before.is_some() && shown.hold_reason.is_some());
@@ -183,7 +183,7 @@ async fn failures_are_retried_as_often_as_the_job_says(db: TestDatabase) {
     else {
         panic!()
     };
-    let end = Final { retries: Retries { connector: 1, infrastructure: 0 }, ..Final::bare(failed()) };
+    let end = Final { retries: Retries { connector: 1, ..Retries::default() }, ..Final::bare(failed()) };
     assert_eq!(queue.end(again.fence, &end).await.unwrap().status, TaskStatus::Failed);
     let shown = project.task(created.task).await.unwrap();
     assert_eq!((shown.failure_message.as_deref(), shown.exit_code), (Some("no"), Some(1)));

@@ -60,6 +60,7 @@ pub fn runs() -> Runs {
             version: "v0.9.4".into(),
             destinations: vec!["parquet".into()],
         }],
+        ..Runs::default()
     }
 }
 

@@ -72,7 +72,7 @@ pub async fn claim(store: &Store, task: TaskId) -> Box<Claimed> {
         host: "here".into(),
         launcher: "process".into(),
         place: None,
-        runs: Runs { connectors: vec![connector] },
+        runs: Runs { connectors: vec![connector], ..Runs::default() },
         places_sync: 1,
         places_interactive: 1,
     };

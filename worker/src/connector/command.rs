@@ -74,6 +74,13 @@ pub enum Request {
     Difference { old: String, new: String },
 }
 
+impl Request {
+    /// Whether it is work on a job, of which only one runs at a time.
+    pub fn is_of_job(&self) -> bool {
+        matches!(self, Self::Sync { .. } | Self::Clear { .. })
+    }
+}
+
 /// A file that has to stand in the folder of inputs before the start.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InputFile {

@@ -247,6 +247,15 @@ impl Findings {
         )
     }
 
+    /// The last lines that are kept, for a failure that the connector knows nothing of.
+    pub fn last_lines(&self) -> String {
+        if self.tail.is_empty() {
+            return String::new();
+        }
+        let lines: Vec<&str> = self.tail.iter().map(String::as_str).collect();
+        format!("\nIts last lines:\n{}", lines.join("\n"))
+    }
+
     fn last_words(&self) -> String {
         self.tail.back().map(|text| format!(" Its last line: {text}")).unwrap_or_default()
     }

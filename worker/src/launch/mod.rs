@@ -1,6 +1,7 @@
 //! Launchers: how one attempt of a task gets a running connector, and what is seen of it until its end.
 //!
-//! - [`process`]: connectors are programs on this machine.
+//! - [`process`]: connectors are programs on this machine;
+//! - [`kube`]: connectors are pods;
 //! - [`known`]: what is stored already of an attempt that is taken over.
 //!
 //! What every launcher promises:
@@ -14,14 +15,15 @@
 //! configuration, and its choice in the worker's start. `tests/process_launcher.rs` shows what to test.
 
 pub mod known;
+pub mod kube;
 pub mod process;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use olake_shared::{
-    domain::task::{FailureClass, TaskId},
-    store::workers::Runs,
+    domain::task::{FailureClass, TaskId, TaskPhase},
+    store::{StoreError, workers::Runs},
 };
 use tokio::sync::mpsc;
 
@@ -49,12 +51,29 @@ pub struct Launch {
     pub version: String,
     /// What the connector is asked to do.
     pub request: Request,
+    /// The secrets of the request, in every form in which they may be printed.
+    pub mask: Vec<String>,
+    /// Where and with how much it is to run.
+    pub placement: Placement,
+    /// How long its connector may run; whoever launches it ends it then, and the launcher may make sure.
+    pub deadline: Duration,
+}
+
+/// Where and with how much an attempt is to run, for launchers that can choose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// The profile that its job names.
+    pub profile: Option<String>,
+    /// The limit of memory that its job asks for, as written there.
+    pub max_memory: Option<String>,
+    /// How often the memory is doubled, since earlier attempts ended for want of it.
+    pub memory_doublings: u32,
 }
 
 impl Launch {
     /// The attempt alone, without what it was to do.
     pub fn reference(&self) -> AttemptRef {
-        let is_of_job = matches!(self.request, Request::Sync { .. } | Request::Clear { .. });
+        let is_of_job = self.request.is_of_job();
         let job = if is_of_job { self.job } else { None };
         AttemptRef { task: self.task, attempt: self.attempt, job }
     }
@@ -75,17 +94,37 @@ pub struct AttemptRef {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "the large one is told once a run")]
 pub enum Update {
-    /// The start waits; why, for a person.
-    Starting(String),
+    /// It does not run yet.
+    Starting {
+        /// What it waits in.
+        phase: TaskPhase,
+        /// Why it waits, for a person; none when that is as usual.
+        why: Option<String>,
+    },
+    /// It has a place.
+    Placed(Placed),
     /// The connector runs.
     Started {
-        /// Its process.
-        pid: i32,
+        /// Its process, when it is one of this machine.
+        pid: Option<i32>,
+        /// How long it has run already.
+        ran_for: Duration,
     },
+    /// Its machine is not heard of; why that is believed, for a person. `Started` follows when it is again.
+    Unreachable(String),
     /// What it wrote since the last time.
     Progress(Progress),
     /// Nothing of it lives any more.
     Ended(Ended),
+}
+
+/// Where an attempt runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Its pod.
+    pub pod: String,
+    /// The node of its pod, once there is one.
+    pub node: Option<String>,
 }
 
 /// The end of an attempt.
@@ -102,6 +141,17 @@ pub struct Ended {
 pub enum Seen {
     /// It ran, and ended like this.
     Exit(Exit),
+    /// It ended badly, and the launcher knows why better than the exit says.
+    Failed {
+        /// What kind of end.
+        class: FailureClass,
+        /// Words for a person.
+        why: String,
+        /// The exit code, if there is one.
+        exit_code: Option<i32>,
+        /// Whether another attempt may do better, if its class is tried again at all.
+        may_retry: bool,
+    },
     /// It was never started; the class and why. Told to stop meanwhile is a reason too.
     NotStarted(FailureClass, String),
     /// Nobody saw its end. Nothing of it lives any more all the same, or it holds the start guard of its job.
@@ -109,7 +159,8 @@ pub enum Seen {
 }
 
 /// A launched attempt. Dropping it ends the connector like [`Self::stop`] does, and leaves its output for
-/// [`Launcher::recover`].
+/// [`Launcher::recover`]; unless the launcher's connectors outlive their worker ([`Launcher::outlives_worker`]): then it
+/// is only followed no longer.
 pub struct Running {
     /// What is told of it. Take them steadily: while the channel is full, output stays where it was written.
     pub updates: mpsc::Receiver<Update>,
@@ -139,7 +190,7 @@ impl Running {
     }
 }
 
-/// How a launcher ends a run. Dropped with the run, which ends it too.
+/// How a launcher ends a run. Dropped with the run, see there.
 pub trait Control: Send + Sync {
     /// See [`Running::stop`].
     fn stop(&self);
@@ -211,6 +262,15 @@ pub enum LaunchError {
     /// The launcher's own work broke off.
     #[error("the launcher broke off")]
     BrokeOff,
+    /// What Kubernetes cannot be asked for: its words say what is to be changed.
+    #[error(transparent)]
+    Shape(#[from] self::kube::ShapeError),
+    /// The Kubernetes API refused, or cannot be reached.
+    #[error(transparent)]
+    Kubernetes(#[from] self::kube::CallError),
+    /// The database refused, or cannot be reached.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl LaunchError {
@@ -218,12 +278,15 @@ impl LaunchError {
     pub fn class(&self) -> FailureClass {
         match self {
             Self::NotConfigured { .. } | Self::Program { .. } | Self::Command(_) => FailureClass::Image,
+            Self::Shape(error) => error.class(),
             Self::Files { .. }
             | Self::PathIsNoText { .. }
             | Self::Supervisor { .. }
             | Self::Running { .. }
             | Self::NotEnded { .. }
-            | Self::BrokeOff => FailureClass::Infrastructure,
+            | Self::BrokeOff
+            | Self::Kubernetes(_)
+            | Self::Store(_) => FailureClass::Infrastructure,
         }
     }
 }
@@ -239,6 +302,27 @@ pub trait Launcher: Send + Sync + 'static {
 
     /// What all workers with this launcher must share, as a text that is equal for those that do; none if nothing.
     fn place(&self) -> Option<String>;
+
+    /// Its own metrics, in Prometheus' text form.
+    fn metrics(&self) -> String {
+        String::new()
+    }
+
+    /// Whether connectors run on when their worker is gone. Then an attempt is adopted, never taken back, a worker that
+    /// stops follows it no longer, and dropping a [`Running`] leaves the connector alone.
+    fn outlives_worker(&self) -> bool {
+        false
+    }
+
+    /// Goes on with an attempt that another worker has launched, or was about to. `launch` is none when what it needs
+    /// cannot be read any more: then what runs is followed, and what does not run yet never will.
+    ///
+    /// # Errors
+    /// As [`Launcher::launch`]; [`LaunchError::BrokeOff`] from launchers whose connectors do not outlive their worker.
+    async fn adopt(&self, attempt: AttemptRef, launch: Option<Launch>) -> Result<Running, LaunchError> {
+        let _ = (attempt, launch);
+        Err(LaunchError::BrokeOff)
+    }
 
     /// Launches an attempt.
     ///

@@ -56,7 +56,7 @@ async fn claim_all(worker: &Arc<Worker>, class: PlaceClass) -> Result<(), StoreE
                 Some(Claim::Taken(task)) => {
                     reach(Step::Claimed, Moment::After);
                     claimed = true;
-                    worker.tracker.spawn(run::run(worker.clone(), task, place));
+                    worker.tracker.spawn(run::run(worker.clone(), task, place, run::Start::Launch));
                 }
                 Some(Claim::Unreadable { fence, reason, .. }) => {
                     claimed = true;

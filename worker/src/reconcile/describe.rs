@@ -1,5 +1,7 @@
 //! What a claimed task asks of its connector: the request, with the configs opened.
 
+use std::time::Duration;
+
 use olake_shared::{
     domain::{project::ProjectId, task::FailureClass},
     store::{
@@ -19,7 +21,7 @@ use crate::{
         command::Request,
         state::{StateText, parse_state},
     },
-    launch::Launch,
+    launch::{Launch, Placement},
 };
 
 /// A claimed task, ready to be launched.
@@ -29,7 +31,7 @@ pub struct Described {
     pub redactor: Redactor,
 }
 
-/// Opens the configs of a task and says what its connector is to do.
+/// Opens the configs of a task and says what its connector is to do. How long it may run is left open.
 ///
 /// # Errors
 /// A failure in words, when a secret does not open or a stored state is broken.
@@ -94,6 +96,13 @@ pub fn describe(queue: &Queue, task: &Claimed) -> Result<Described, Failure> {
         connector_type: task.connector_type.clone(),
         version: task.connector_version.clone(),
         request,
+        mask: redactor.forms().to_vec(),
+        placement: Placement {
+            profile: task.settings().and_then(|settings| settings.profile.clone()),
+            max_memory: task.settings().and_then(|settings| settings.max_memory.clone()),
+            memory_doublings: task.memory_doublings,
+        },
+        deadline: Duration::ZERO,
     };
     Ok(Described { launch, redactor })
 }

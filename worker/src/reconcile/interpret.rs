@@ -60,6 +60,10 @@ pub fn interpret(
     }
     let exit = match seen {
         Seen::NotStarted(class, why) => return Meaning::bad(*class, why.as_str(), None),
+        Seen::Failed { class, why, exit_code, .. } => {
+            let words = format!("{why}{}", findings.last_lines());
+            return Meaning::bad(*class, words, exit_code.map(Exit::Code));
+        }
         Seen::Vanished => {
             let words = "the connector's end was not seen: it or its supervisor was killed from outside";
             return Meaning::bad(FailureClass::Infrastructure, words, None);
@@ -117,6 +121,9 @@ fn stopped_meaning(reason: StopReason, exit: Option<Exit>) -> Meaning {
         }
         StopReason::Broken => {
             Meaning::bad(FailureClass::Infrastructure, "what the connector left could not be stored", exit)
+        }
+        StopReason::Forced => {
+            Meaning::bad(FailureClass::Infrastructure, "ended by force: its node is lost", exit)
         }
         StopReason::Shutdown | StopReason::Fenced => Meaning {
             outcome: Outcome::Interrupted(

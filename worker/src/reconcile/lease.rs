@@ -65,7 +65,10 @@ pub(super) async fn run(worker: Arc<Worker>, ended: CancellationToken) {
             continue;
         };
         match renewal {
-            Ok(true) => worker.lease.renewed_at(asked),
+            Ok(true) => {
+                worker.lease.renewed_at(asked);
+                worker.tell_changes().await;
+            }
             Ok(false) => {
                 tracing::warn!(worker.id = %worker.id, "the worker's row is gone, registering again");
                 let row = worker.row();

@@ -5,7 +5,7 @@
 //! - [`lease`]: says that this worker lives;
 //! - [`claims`]: takes what is due while there are places, and runs it ([`run`]);
 //! - [`wishes`]: tells running connectors to stop;
-//! - [`orphans`]: takes back what dead workers left;
+//! - [`orphans`]: takes back, or adopts, what dead workers left;
 //! - [`schedules`]: fires the slots of jobs;
 //! - [`notify`]: tells webhooks how tasks ended;
 //! - [`leftovers`]: removes what attempts left on this machine;
@@ -35,7 +35,7 @@ mod wishes;
 mod writes;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -48,7 +48,7 @@ use olake_shared::{
         Store, StoreError,
         retention::Retention,
         tasks::{Ended, Queue, chain::Followed, limits::Limits},
-        workers::NewWorker,
+        workers::{NewWorker, Runs},
     },
 };
 use tokio::sync::Notify;
@@ -113,6 +113,8 @@ pub struct Worker {
     launcher: Arc<dyn Launcher>,
     caller: Caller,
     lease: Lease,
+    /// What this worker's row says that it can run.
+    told: Mutex<Runs>,
     sync: Places,
     interactive: Places,
     running: RunningTasks,
@@ -138,6 +140,7 @@ impl Worker {
             sync: Places::new(settings.places_sync),
             interactive: Places::new(settings.places_interactive),
             lease: Lease::new(settings.lease),
+            told: Mutex::default(),
             caller: Caller::new(settings.webhooks.clone(), store.clock().clone()),
             settings,
             queue: store.queue(),
@@ -151,7 +154,8 @@ impl Worker {
         })
     }
 
-    /// Works until `stop`; then tells the running connectors to stop, waits for them, and gives their tasks back.
+    /// Works until `stop`; then tells the running connectors to stop, waits for them, and gives their tasks back. Connectors
+    /// that outlive their worker are left alone: their tasks are adopted by another one.
     ///
     /// # Errors
     /// [`StartError`] when this worker must not work: the loops are not started then.
@@ -212,9 +216,29 @@ impl Worker {
         }
     }
 
+    /// Says anew what this worker can run, if that has changed.
+    async fn tell_changes(&self) {
+        let row = self.row();
+        if self.told.lock().is_ok_and(|told| *told == row.runs) {
+            return;
+        }
+        match self.queue.register(&row, self.settings.lease).await {
+            Ok(()) => self.note_told(row.runs),
+            Err(error) => tracing::warn!(%error, "what this worker can run was not told anew"),
+        }
+    }
+
+    fn note_told(&self, runs: Runs) {
+        if let Ok(mut told) = self.told.lock() {
+            *told = runs;
+        }
+    }
+
     async fn start(&self) -> Result<(), StartError> {
         let asked = Instant::now();
-        self.queue.register(&self.row(), self.settings.lease).await?;
+        let row = self.row();
+        self.queue.register(&row, self.settings.lease).await?;
+        self.note_told(row.runs);
         self.lease.renewed_at(asked);
         // After registering: of two that start at the same time, one sees the other.
         if let Some(place) = self.launcher.place() {

@@ -1,4 +1,4 @@
-//! Takes back the tasks of workers that died, fails what nobody can run, and removes what attempts left behind.
+//! Takes back the tasks of workers that died, or adopts those whose connectors live on, and fails what nobody can run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,11 +7,11 @@ use olake_shared::{
     store::{
         StoreError,
         logs::LogLine,
-        tasks::{Fence, due::Orphan, end::Recovered},
+        tasks::{Fence, adopt::Adoption, due::Orphan, end::Recovered},
     },
 };
 
-use super::{Worker, describe::describe, next_look, redact::Redactor};
+use super::{Worker, describe::describe, next_look, redact::Redactor, run};
 use crate::{
     agent::follow::Ending,
     connector::{output, state::StateText},
@@ -33,8 +33,10 @@ pub(super) async fn run(worker: Arc<Worker>) {
             tracing::warn!(%error, "tasks that this worker does not know of were not looked for");
         }
         // On one machine everybody else is known to be dead: nothing is to be waited for.
-        if (worker.settings.alone || worker.lease.is_settled())
-            && let Err(error) = take_over(&worker).await
+        let others_are_dead = worker.settings.alone || worker.lease.is_settled();
+        // Who has taken itself out is not waited for, where connectors live on without their worker.
+        if (others_are_dead || worker.launcher.outlives_worker() && worker.lease.holds())
+            && let Err(error) = take_over(&worker, others_are_dead).await
         {
             tracing::warn!(%error, "tasks of dead workers were not taken back");
         }
@@ -51,16 +53,17 @@ pub(super) async fn run(worker: Arc<Worker>) {
 
 /// Gives tasks back to the queue whose owner is dead. What still runs of them is ended first, and what they left on
 /// this machine and the dead worker did not store is stored: a connector may have told its source already how far it is.
-async fn take_over(worker: &Worker) -> Result<(), StoreError> {
+async fn take_over(worker: &Arc<Worker>, others_are_dead: bool) -> Result<(), StoreError> {
+    let mut orphans = worker.queue.orphaned(worker.id, GRACE_MICROS).await?;
+    orphans.retain(|orphan| others_are_dead || orphan.owner_left);
     // Side by side: each may have to wait until a connector has ended.
-    let orphans = worker.queue.orphaned(worker.id, GRACE_MICROS).await?;
     let taken = futures::future::join_all(orphans.iter().map(|orphan| take_one(worker, orphan))).await;
     taken.into_iter().collect()
 }
 
 /// Gives back tasks that are this worker's by their rows, and that it does not run: a claim that was stored, while its
 /// answer was lost with the connection. Only those that were there at the look before: a claim may be on its way.
-async fn take_forgotten(worker: &Worker, suspects: &mut Vec<Fence>) -> Result<(), StoreError> {
+async fn take_forgotten(worker: &Arc<Worker>, suspects: &mut Vec<Fence>) -> Result<(), StoreError> {
     let owned = worker.queue.owned_by(worker.id).await?;
     // Read after the rows: whatever was claimed by then is in it, or has ended.
     let known = worker.running.ids();
@@ -73,7 +76,34 @@ async fn take_forgotten(worker: &Worker, suspects: &mut Vec<Fence>) -> Result<()
     Ok(())
 }
 
-async fn take_one(worker: &Worker, orphan: &Orphan) -> Result<(), StoreError> {
+async fn take_one(worker: &Arc<Worker>, orphan: &Orphan) -> Result<(), StoreError> {
+    let has_this_launcher = orphan.launcher.as_deref().is_none_or(|name| name == worker.launcher.name());
+    if worker.launcher.outlives_worker() && has_this_launcher {
+        match adopt(worker, orphan).await? {
+            Adoption::Adopted(_) | Adoption::Missed => return Ok(()),
+            Adoption::Unreadable(reason) => {
+                tracing::warn!(task.id = %orphan.fence.task, reason, "not adopted: it is ended and taken back");
+            }
+        }
+    }
+    take_back(worker, orphan).await
+}
+
+/// Goes on with an attempt whose connector lives, or may live, without its worker.
+async fn adopt(worker: &Arc<Worker>, orphan: &Orphan) -> Result<Adoption, StoreError> {
+    if worker.stop.is_cancelled() {
+        return Ok(Adoption::Missed);
+    }
+    let adoption = worker.queue.adopt(orphan.fence, worker.id, &worker.host).await?;
+    if let Adoption::Adopted(task) = &adoption {
+        tracing::info!(task.id = %task.fence.task, attempt = task.fence.attempt, "adopted");
+        let place = worker.places(task.kind.class()).take_for_running();
+        worker.tracker.spawn(run::run(worker.clone(), task.clone(), place, run::Start::Adopt));
+    }
+    Ok(adoption)
+}
+
+async fn take_back(worker: &Worker, orphan: &Orphan) -> Result<(), StoreError> {
     let fence = orphan.fence;
     let attempt = AttemptRef { task: fence.task, attempt: fence.attempt, job: orphan.job };
     reach(Step::Recovered, Moment::Before);

@@ -50,17 +50,40 @@ impl Places {
     }
 }
 
+impl Places {
+    /// Takes a place, beyond the number if none is free: what runs already is not turned away.
+    pub fn take_for_running(&self) -> Place {
+        self.take().unwrap_or_else(|| Place {
+            permit: None,
+            free: self.free.clone(),
+            rung: self.rung.clone(),
+        })
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        drop(self.permit.take());
-        self.free.send_replace(true);
-        self.rung.notify_one();
+        // One beyond the number frees none.
+        if self.permit.take().is_some() {
+            self.free.send_replace(true);
+            self.rung.notify_one();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_runs_already_takes_a_place_beyond_the_number_which_frees_none() {
+        let places = Places::new(1);
+        let (one, beyond) = (places.take_for_running(), places.take_for_running());
+        drop(beyond);
+        assert!(places.take().is_none());
+        drop(one);
+        assert!(places.take().is_some());
+    }
 
     #[tokio::test]
     async fn a_place_is_free_again_when_it_is_dropped_and_that_rings() {

@@ -24,7 +24,8 @@ use olake_shared::{
     },
 };
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Worker,
@@ -42,7 +43,7 @@ use crate::{
         output,
         result::{Exit, Findings},
     },
-    launch::{Ended, Running, Seen, Update},
+    launch::{AttemptRef, Ended, Launch, Running, Seen, Update},
 };
 
 /// Lines are gathered for this long, or until there are this many bytes of them: a chunk for each glance at the file would
@@ -50,8 +51,29 @@ use crate::{
 const GATHER_FOR: Duration = Duration::from_millis(500);
 const GATHER_BYTES: usize = 64 * 1024;
 
-/// Runs a claimed task to its end.
-pub(super) async fn run(worker: Arc<Worker>, task: Box<Claimed>, place: Place) {
+/// How a worker comes to an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// It has claimed it: the connector is to be launched.
+    Launch,
+    /// It has adopted it: the connector may run.
+    Adopt,
+}
+
+/// What following a connector came to.
+enum Followed {
+    /// It has ended, and nothing of it lives.
+    Ended(Ended),
+    /// Nobody will tell of its end.
+    Vanished,
+    /// It is followed no longer, and goes on under another worker.
+    Left,
+    /// A person has ended it by force: what became of it is unknown.
+    Forced,
+}
+
+/// Runs a claimed task to its end, or as long as it is this worker's.
+pub(super) async fn run(worker: Arc<Worker>, task: Box<Claimed>, place: Place, start: Start) {
     let entry = worker.running.enter(task.fence.task);
     // The worker may have been told to stop between the claim and this: nobody would tell this task any more.
     if worker.stop.is_cancelled() {
@@ -60,10 +82,10 @@ pub(super) async fn run(worker: Arc<Worker>, task: Box<Claimed>, place: Place) {
     let started = Instant::now();
     tracing::info!(
         task.id = %task.fence.task, job.id = task.job, attempt = task.fence.attempt, kind = %task.kind,
-        connector = %task.connector_type, version = %task.connector_version, "attempt starts"
+        connector = %task.connector_type, version = %task.connector_version, ?start, "attempt starts"
     );
     let mut attempt = Attempt::new(&worker, &task, &entry);
-    let end = attempt.drive().await;
+    let end = attempt.drive(start).await;
     if let Some(end) = &end {
         attempt.end(end, started).await;
     }
@@ -123,18 +145,25 @@ impl<'a> Attempt<'a> {
     }
 
     /// Launches the connector and follows it. None: nothing more is to be written of it.
-    async fn drive(&mut self) -> Option<Final> {
+    async fn drive(&mut self, start: Start) -> Option<Final> {
         reach(Step::Described, Moment::Before);
         let described = describe(&self.worker.queue, self.task);
         reach(Step::Described, Moment::After);
         // A worker that slept through its lease must start nothing: the task may be somebody else's.
+        if !self.worker.lease.holds() {
+            let interrupted = Outcome::Interrupted("the worker had lost its lease".to_owned());
+            return (start == Start::Launch).then(|| Final::bare(interrupted));
+        }
         let launched = match described {
-            _ if !self.worker.lease.holds() => {
-                return Some(Final::bare(Outcome::Interrupted("the worker had lost its lease".to_owned())));
-            }
             Ok(Described { launch, redactor }) => {
+                let launch = Launch { deadline: self.deadline(), ..launch };
                 self.redactor = redactor;
-                self.worker.launcher.launch(launch).await.map_err(|e| Failure::new(e.class(), e.to_string()))
+                self.launch(start, Some(launch)).await
+            }
+            // What runs is followed all the same.
+            Err(failure) if start == Start::Adopt => {
+                tracing::warn!(task.id = %self.id(), error = failure.message, "what an adopted attempt works with");
+                self.launch(start, None).await
             }
             Err(failure) => Err(failure),
         };
@@ -142,9 +171,33 @@ impl<'a> Attempt<'a> {
             Ok(running) => running,
             Err(failure) => return Some(Final::bare(Outcome::Bad(failure))),
         };
-        let ended = self.follow(running).await;
-        let end = self.finish(ended).await;
+        let end = match self.follow(running).await {
+            Followed::Ended(ended) => self.finish(Some(ended)).await,
+            Followed::Vanished => self.finish(None).await,
+            Followed::Forced => self.forced(),
+            Followed::Left => return None,
+        };
         (!self.writer.has_given_up()).then_some(end)
+    }
+
+    async fn launch(&self, start: Start, launch: Option<Launch>) -> Result<Running, Failure> {
+        let launcher = &self.worker.launcher;
+        let launched = match (start, launch) {
+            (Start::Launch, Some(launch)) => launcher.launch(launch).await,
+            (_, launch) => {
+                let job = self.task.job.filter(|_| self.task.settings().is_some());
+                let attempt = AttemptRef { task: self.id(), attempt: self.task.fence.attempt, job };
+                launcher.adopt(attempt, launch).await
+            }
+        };
+        launched.map_err(|error| Failure::new(error.class(), error.to_string()))
+    }
+
+    /// The end of an attempt that a person has ended by force.
+    fn forced(&self) -> Final {
+        let words = "ended by force: the node that it ran on is lost, and so is how it ended there";
+        let failure = Failure::new(FailureClass::Infrastructure, words);
+        Final { retries: self.retries(), ..Final::bare(Outcome::Bad(failure)) }
     }
 
     /// Stores the end and tells of it.
@@ -172,25 +225,33 @@ impl<'a> Attempt<'a> {
 
     /// Writes what the connector leaves until it has ended. Beside that, whatever the writes wait for, tells it to stop
     /// when there is a reason.
-    async fn follow(&mut self, running: Running) -> Option<Ended> {
+    async fn follow(&mut self, running: Running) -> Followed {
         let (mut updates, control) = running.split();
         let (entry, writer) = (self.entry, self.writer.clone());
-        let is_one_shot = matches!(self.task.work, Work::OneShot(_));
-        let (deadline, started) = (self.deadline(), Arc::new(Notify::new()));
-        let has_started = started.clone();
+        let outlives_worker = self.worker.launcher.outlives_worker();
+        // A sync's deadline counts from the start of its connector, not from the wait for its start guard. For a short call
+        // somebody waits from the beginning; but not for a machine to be found, and an image to be fetched.
+        let counts_at_once = matches!(self.task.work, Work::OneShot(_)) && !outlives_worker;
+        let worker_stops = self.worker.stop.clone();
+        let (started, mut has_started) = watch::channel(counts_at_once.then_some(Duration::ZERO));
+        let deadline = self.deadline();
         let stopper = async move {
             let mut stop = entry.watch();
             let expired = async {
-                // A sync's deadline counts from the start of its connector, not from the wait for its start guard. For a
-                // short call somebody waits from the beginning.
-                if !is_one_shot {
-                    has_started.notified().await;
+                let ran_for = has_started.wait_for(Option::is_some).await.ok().and_then(|ran_for| *ran_for);
+                match ran_for {
+                    Some(ran_for) => tokio::time::sleep(deadline.saturating_sub(ran_for)).await,
+                    None => std::future::pending().await,
                 }
-                tokio::time::sleep(deadline).await;
             };
             tokio::select! {
                 () = expired => entry.stop(StopReason::Deadline),
                 () = told_to_stop(&mut stop) => {}
+            }
+            match entry.reason() {
+                Some(StopReason::Forced) => return Followed::Forced,
+                Some(StopReason::Shutdown | StopReason::Fenced) if outlives_worker => return Followed::Left,
+                _ => {}
             }
             reach(Step::StopTold, Moment::Before);
             control.stop();
@@ -198,20 +259,21 @@ impl<'a> Attempt<'a> {
             if entry.reason() != Some(StopReason::Fenced) {
                 writer.phase(TaskPhase::Stopping, None).await;
             }
-            // The control lives until the connector has ended: dropped, it would end it once more.
-            std::future::pending::<()>().await;
+            // The control lives until the connector has ended: dropped, it may end it once more.
+            let left = left(&mut stop, &worker_stops, outlives_worker).await;
             drop(control);
+            left
         };
         tokio::select! {
-            ended = self.take_updates(&mut updates, &started) => ended,
-            () = stopper => None,
+            ended = self.take_updates(&mut updates, &started) => ended.map_or(Followed::Vanished, Followed::Ended),
+            left = stopper => left,
         }
     }
 
     async fn take_updates(
         &mut self,
         updates: &mut mpsc::Receiver<Update>,
-        started: &Notify,
+        started: &watch::Sender<Option<Duration>>,
     ) -> Option<Ended> {
         loop {
             let update = tokio::select! {
@@ -224,16 +286,25 @@ impl<'a> Attempt<'a> {
             match update {
                 None => return None,
                 Some(Update::Ended(ended)) => return Some(ended),
-                Some(Update::Starting(why)) => {
-                    tracing::info!(task.id = %self.id(), why, "the start waits");
-                    self.writer.phase(TaskPhase::Starting, Some(&why)).await;
-                }
-                Some(Update::Started { pid }) => {
-                    tracing::debug!(task.id = %self.id(), pid, "the connector runs");
-                    started.notify_one();
+                Some(Update::Starting { phase, why }) => {
+                    tracing::info!(task.id = %self.id(), %phase, why, "the start waits");
                     if self.entry.reason().is_none() {
-                        self.writer.phase(TaskPhase::Running, None).await;
+                        self.writer.phase(phase, why.as_deref()).await;
                     }
+                }
+                Some(Update::Placed(placed)) => {
+                    self.writer.persist(Write::Pod { name: &placed.pod, node: placed.node.as_deref() }).await;
+                }
+                Some(Update::Started { pid, ran_for }) => {
+                    tracing::debug!(task.id = %self.id(), pid, "the connector runs");
+                    started.send_if_modified(|since| since.replace(ran_for).is_none());
+                    let is_stopping = self.entry.reason().is_some();
+                    let phase = if is_stopping { TaskPhase::Stopping } else { TaskPhase::Running };
+                    self.writer.phase(phase, None).await;
+                }
+                Some(Update::Unreachable(why)) => {
+                    tracing::warn!(task.id = %self.id(), why, "the node of a connector is not heard of");
+                    self.writer.phase(TaskPhase::NodeUnreachable, Some(&why)).await;
                 }
                 Some(Update::Progress(progress)) => self.write(progress).await,
             }
@@ -387,6 +458,7 @@ impl<'a> Attempt<'a> {
             let words = format!("what the connector left could not be stored: {why}");
             return Final::bare(Outcome::Bad(Failure::new(FailureClass::Infrastructure, words)));
         }
+        let may_retry = !matches!(seen, Seen::Failed { may_retry: false, .. });
         let meaning = interpret(self.task, &seen, self.entry.reason(), &self.findings, catalog.as_deref());
         let outcome = match meaning.outcome {
             Outcome::Bad(failure) => Outcome::Bad(Failure {
@@ -402,12 +474,6 @@ impl<'a> Attempt<'a> {
             other => other,
         });
         let totals = self.findings.totals();
-        let retries = match &self.task.work {
-            Work::Sync(sync) => Retries::of_job(sync.settings.retries),
-            Work::Clear(clear) => Retries::of_clear(clear.settings.retries),
-            // A person waits for the answer: the failure is one.
-            Work::OneShot(_) => Retries::default(),
-        };
         Final {
             outcome,
             state: self.state.take().map(|state| (self.state_sequence + 1, state)),
@@ -416,8 +482,38 @@ impl<'a> Attempt<'a> {
             bytes_read: totals.and_then(|totals| signed(totals.bytes)),
             result,
             spec: meaning.spec,
-            retries,
+            retries: if may_retry { self.retries() } else { Retries::default() },
         }
+    }
+
+    fn retries(&self) -> Retries {
+        match &self.task.work {
+            Work::Sync(sync) => Retries::of_job(sync.settings.retries),
+            Work::Clear(clear) => Retries::of_clear(clear.settings.retries),
+            // A person waits for the answer: the failure is one.
+            Work::OneShot(_) => Retries::default(),
+        }
+    }
+}
+
+/// Waits until a connector that was told to stop is to be followed no longer, which may never be.
+async fn left(
+    stop: &mut watch::Receiver<Option<StopReason>>,
+    worker_stops: &CancellationToken,
+    outlives_worker: bool,
+) -> Followed {
+    let unfollowed = async {
+        let reason = stop.wait_for(|reason| match reason {
+            Some(StopReason::Forced) => true,
+            Some(StopReason::Fenced) => outlives_worker,
+            _ => false,
+        });
+        reason.await.map(|reason| *reason == Some(StopReason::Forced))
+    };
+    tokio::select! {
+        Ok(is_forced) = unfollowed => if is_forced { Followed::Forced } else { Followed::Left },
+        () = worker_stops.cancelled(), if outlives_worker => Followed::Left,
+        else => std::future::pending().await,
     }
 }
 

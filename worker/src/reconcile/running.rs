@@ -21,6 +21,8 @@ pub enum StopReason {
     Fenced,
     /// The database will never take what it leaves.
     Broken,
+    /// A person ends it by force: its machine is lost, and its end will not be seen.
+    Forced,
 }
 
 /// The running tasks. The first reason to stop counts, but a wish to cancel goes before a shutdown: the task must not
@@ -73,7 +75,10 @@ fn give(stop: &watch::Sender<Option<StopReason>>, reason: StopReason) {
     stop.send_if_modified(|current| {
         let take = match *current {
             None => true,
-            Some(before) => before == StopReason::Shutdown && reason == StopReason::Cancelled,
+            Some(before) => {
+                before == StopReason::Shutdown && reason == StopReason::Cancelled
+                    || before != StopReason::Fenced && reason == StopReason::Forced
+            }
         };
         if take {
             *current = Some(reason);

@@ -1,4 +1,5 @@
-//! Wishes to cancel reach the running connectors: by the event at once, by a look at the rows otherwise.
+//! Wishes to cancel reach the running connectors: by the event at once, by a look at the rows otherwise. Wishes to end by
+//! force come by the look alone.
 
 use std::sync::Arc;
 
@@ -38,5 +39,12 @@ async fn look(worker: &Worker) {
     match worker.queue.cancel_wishes(&worker.running.ids()).await {
         Ok(wishes) => wishes.into_iter().for_each(|id| worker.running.stop(id, StopReason::Cancelled)),
         Err(error) => tracing::warn!(%error, "wishes to cancel were not read"),
+    }
+    if !worker.launcher.outlives_worker() {
+        return;
+    }
+    match worker.queue.force_ends(&worker.running.ids()).await {
+        Ok(wishes) => wishes.into_iter().for_each(|id| worker.running.stop(id, StopReason::Forced)),
+        Err(error) => tracing::warn!(%error, "wishes to end by force were not read"),
     }
 }

@@ -47,6 +47,11 @@ const STOPPING_PATIENCE: Duration = Duration::from_secs(20);
 /// A write.
 pub enum Write<'a> {
     Phase(TaskPhase, Option<&'a str>),
+    /// Where it runs.
+    Pod {
+        name: &'a str,
+        node: Option<&'a str>,
+    },
     State {
         job: i64,
         sequence: i64,
@@ -68,7 +73,7 @@ pub enum Write<'a> {
 impl Write<'_> {
     fn step(&self) -> Step {
         match self {
-            Self::Phase(..) => Step::PhaseStored,
+            Self::Phase(..) | Self::Pod { .. } => Step::PhaseStored,
             Self::State { .. } => Step::StateStored,
             Self::Log { .. } => Step::LogStored,
             Self::Stats { .. } => Step::StatsStored,
@@ -120,6 +125,7 @@ impl<'a> Writer<'a> {
         let (queue, fence) = (&self.worker.queue, self.task.fence);
         match write {
             Write::Phase(phase, waits_for) => queue.set_phase(fence, *phase, *waits_for).await?,
+            Write::Pod { name, node } => queue.note_pod(fence, name, *node).await?,
             Write::State { job, sequence, text } => queue.push_state(fence, *job, *sequence, text).await?,
             Write::Log { first, lines } => queue.append_log(fence, *first, lines).await?,
             Write::Stats { text, records, bytes } => queue.push_stats(fence, text, *records, *bytes).await?,

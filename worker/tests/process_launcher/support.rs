@@ -10,7 +10,7 @@ use olake_shared::{clock::SystemClock, config::connectors::ConnectorTable, domai
 use olake_worker::{
     connector::{command::Request, output::LogLine, state::StateText},
     launch::{
-        Ended, Launch, LaunchError, Launcher, Running, Update,
+        Ended, Launch, LaunchError, Launcher, Placement, Running, Update,
         process::{ProcessLauncher, ProcessSettings},
     },
 };
@@ -95,6 +95,9 @@ pub fn launch(job: Option<i64>, request: Request) -> Launch {
         connector_type: "files".to_owned(),
         version: "v0.9.4".to_owned(),
         request,
+        mask: Vec::new(),
+        placement: Placement::default(),
+        deadline: Duration::from_secs(3600),
     }
 }
 
@@ -140,8 +143,9 @@ async fn take_all(mut running: Running) -> Told {
         (Vec::new(), None, Vec::new(), None, 0);
     loop {
         match running.updates.recv().await.expect("an end is told") {
-            Update::Starting(why) => waited_for.push(why),
-            Update::Started { pid: new } => pid = Some(new),
+            Update::Starting { why, .. } => waited_for.extend(why),
+            Update::Placed(_) | Update::Unreachable(_) => {}
+            Update::Started { pid: new, .. } => pid = new,
             Update::Progress(progress) => {
                 assert_eq!(progress.first_line, lines.len() as u64);
                 largest_step = largest_step.max(progress.log.iter().map(|line| line.message.len()).sum());
@@ -162,7 +166,7 @@ pub async fn started(running: &mut Running) -> i32 {
     let first = async {
         loop {
             match running.updates.recv().await.expect("the start is told") {
-                Update::Started { pid } => return pid,
+                Update::Started { pid, .. } => return pid.expect("a process has a number"),
                 Update::Ended(ended) => panic!("it ended before it was started: {:?}", ended.seen),
                 _ => {}
             }

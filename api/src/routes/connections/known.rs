@@ -34,23 +34,30 @@ fn check_against(runs: &Runs, side: Side, wanted: &str, version: &str, at: &str)
 
 /// Checks that some connector writes a destination, at whatever version.
 fn written(runs: &Runs, wanted: &str, at: &str) -> Result<(), Problem> {
-    if runs.connectors.iter().any(|connector| writes(connector, wanted)) {
+    let written = || {
+        let listed = runs.connectors.iter().flat_map(|connector| connector.destinations.iter());
+        listed.chain(runs.images.iter().flat_map(|image| image.destinations.iter()))
+    };
+    if written().any(|known| known.eq_ignore_ascii_case(wanted)) {
         return Ok(());
     }
-    let known = listed(runs.connectors.iter().flat_map(|connector| connector.destinations.iter()));
+    let known = listed(written());
     Err(Problem::bad_request(format!("{at}type"), format!("no worker writes '{wanted}'; known are {known}")))
 }
 
 /// The first connector that writes a destination at a version.
-fn writer<'a>(
-    runs: &'a Runs,
-    wanted: &str,
-    version: &str,
-    at: &str,
-) -> Result<&'a RunnableConnector, Problem> {
+fn writer(runs: &Runs, wanted: &str, version: &str, at: &str) -> Result<RunnableConnector, Problem> {
     let writers = || runs.connectors.iter().filter(|connector| writes(connector, wanted));
-    writers().find(|connector| connector.version == version).ok_or_else(|| {
+    let listed_one = writers().find(|connector| connector.version == version).cloned();
+    let of_image = || {
+        let mut at_version = runs.images.iter().filter_map(|image| image.at(version));
+        at_version.find(|connector| writes(connector, wanted))
+    };
+    listed_one.or_else(of_image).ok_or_else(|| {
+        let is_image =
+            runs.images.iter().any(|image| image.destinations.iter().any(|d| d.eq_ignore_ascii_case(wanted)));
         let known = listed(writers().map(|connector| &connector.version));
+        let known = if is_image { EVERY_VERSION.to_owned() } else { known };
         let reason = format!("no worker writes '{wanted}' at {version}; known are {known}");
         Problem::bad_request(format!("{at}version"), reason)
     })
@@ -72,22 +79,20 @@ pub async fn live(context: &Context) -> Result<Runs, Problem> {
 ///
 /// # Errors
 /// 400 when no live worker runs it.
-pub fn source<'a>(
-    runs: &'a Runs,
-    wanted: &str,
-    version: &str,
-    at: &str,
-) -> Result<&'a RunnableConnector, Problem> {
+pub fn source(runs: &Runs, wanted: &str, version: &str, at: &str) -> Result<RunnableConnector, Problem> {
     let of_type: Vec<_> = runs.connectors.iter().filter(|c| c.connector_type == wanted).collect();
-    if of_type.is_empty() {
-        let known = listed(runs.connectors.iter().map(|connector| &connector.connector_type));
+    let image = runs.image(wanted);
+    if of_type.is_empty() && image.is_none() {
+        let names = runs.connectors.iter().map(|connector| &connector.connector_type);
+        let known = listed(names.chain(runs.images.iter().map(|image| &image.connector_type)));
         return Err(Problem::bad_request(
             format!("{at}type"),
             format!("no worker runs '{wanted}'; known are {known}"),
         ));
     }
-    of_type.iter().find(|connector| connector.version == version).copied().ok_or_else(|| {
+    runs.connector(wanted, version).ok_or_else(|| {
         let known = listed(of_type.iter().map(|connector| &connector.version));
+        let known = if image.is_some() { EVERY_VERSION.to_owned() } else { known };
         let reason = format!("no worker runs '{wanted}' {version}; known are {known}");
         Problem::bad_request(format!("{at}version"), reason)
     })
@@ -117,16 +122,16 @@ pub fn named_source<'a>(
 ///
 /// # Errors
 /// 400 naming the field when there is none.
-pub fn destination<'a>(
-    runs: &'a Runs,
+pub fn destination(
+    runs: &Runs,
     wanted: &str,
     version: &str,
     (source_type, source_version): (Option<&str>, Option<&str>),
-) -> Result<&'a RunnableConnector, Problem> {
+) -> Result<RunnableConnector, Problem> {
     written(runs, wanted, "")?;
     if let Some(source_type) = source_type {
         let connector = source(runs, source_type, source_version.unwrap_or(version), "source_")?;
-        if writes(connector, wanted) {
+        if writes(&connector, wanted) {
             return Ok(connector);
         }
         let reason = format!("'{source_type}' {} does not write '{wanted}'", connector.version);
@@ -135,6 +140,9 @@ pub fn destination<'a>(
     let version = source_version.unwrap_or(version);
     writer(runs, wanted, version, "")
 }
+
+/// What is known of connectors that are images.
+const EVERY_VERSION: &str = "all from v0.2.1 on";
 
 fn writes(connector: &RunnableConnector, destination: &str) -> bool {
     connector.destinations.iter().any(|written| written.eq_ignore_ascii_case(destination))
@@ -153,6 +161,8 @@ fn listed<'a>(words: impl Iterator<Item = &'a String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use olake_shared::store::workers::ImageType;
+
     use super::*;
 
     fn runs() -> Runs {
@@ -167,10 +177,38 @@ mod tests {
                 connector("postgres", "v0.9.4", &["parquet", "iceberg"]),
                 connector("postgres", "v0.8.2", &["parquet", "iceberg"]),
             ],
+            ..Runs::default()
         }
     }
 
-    fn kind(found: Result<&RunnableConnector, Problem>) -> (String, String) {
+    fn images() -> Runs {
+        let image = |kind: &str, destinations: &[&str]| ImageType {
+            connector_type: kind.to_owned(),
+            destinations: destinations.iter().map(|&d| d.to_owned()).collect(),
+        };
+        Runs {
+            images: vec![image("mysql", &["parquet"]), image("postgres", &["parquet", "iceberg"])],
+            ..Runs::default()
+        }
+    }
+
+    #[test]
+    fn of_an_image_every_version_is_known_and_what_is_too_old_is_not() {
+        let runs = images();
+        let expect = |kind: &str, version: &str| (kind.to_owned(), version.to_owned());
+        assert_eq!(kind(source(&runs, "postgres", "v7.1.0", "")), expect("postgres", "v7.1.0"));
+        assert_eq!(kind(destination(&runs, "parquet", "v1.2.3", None, None)), expect("mysql", "v1.2.3"));
+        assert_eq!(kind(destination(&runs, "iceberg", "v1.2.3", None, None)), expect("postgres", "v1.2.3"));
+        assert!(check_against(&runs, Side::Destination, "iceberg", "v0.9.4", "").is_ok());
+        for version in ["v0.2.0", "latest", "0.9.4"] {
+            assert!(source(&runs, "postgres", version, "").is_err(), "{version}");
+            assert!(destination(&runs, "parquet", version, None, None).is_err(), "{version}");
+        }
+        assert!(source(&runs, "oracle", "v0.9.4", "").is_err());
+        assert!(destination(&runs, "delta", "v0.9.4", None, None).is_err());
+    }
+
+    fn kind(found: Result<RunnableConnector, Problem>) -> (String, String) {
         let found = found.unwrap();
         (found.connector_type.clone(), found.version.clone())
     }

@@ -1,6 +1,6 @@
 //! `POST P/jobs`.
 
-use super::{item::WrittenJob, request::JobBody, sides};
+use super::{item::WrittenJob, placement, request::JobBody, sides};
 use crate::{
     context::Context,
     envelope::{TaggedAnswer, tagged},
@@ -18,6 +18,7 @@ pub async fn create(
     let project = scope::project(context, project).await?;
     let input = body.input()?;
     sides::check(context, &project, &input, None).await?;
+    placement::check(context, input.advanced_settings.as_ref(), None).await?;
     let mut written = project.create_job(&input, user).await;
     if sides::was_outrun(&written) {
         written = project.create_job(&input, user).await;

@@ -11,6 +11,7 @@ pub mod difference;
 pub mod get;
 pub mod item;
 pub mod list;
+pub mod placement;
 pub mod request;
 pub mod sides;
 pub mod state;

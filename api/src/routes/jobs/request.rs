@@ -146,11 +146,7 @@ impl JobBody {
             frequency: self.frequency.trim().to_owned(),
             streams_config: self.streams_config.text(),
             activate: self.activate,
-            advanced_settings: self
-                .advanced_settings
-                .as_ref()
-                .map(AdvancedSettingsBody::patch)
-                .transpose()?,
+            advanced_settings: self.advanced_settings.as_ref().map(AdvancedSettingsBody::patch),
         })
     }
 }
@@ -249,16 +245,10 @@ impl ToJSON for JobSide {
 }
 
 impl AdvancedSettingsBody {
-    fn patch(&self) -> Result<Map<String, Value>, Problem> {
-        for (name, value) in [("max_memory", &self.max_memory), ("profile", &self.profile)] {
-            if value.value().is_some_and(|text| !text.is_empty()) {
-                let reason = "the process launcher has no such setting: leave it out, or null";
-                return Err(Problem::bad_request(format!("advanced_settings.{name}"), reason));
-            }
-        }
+    fn patch(&self) -> Map<String, Value> {
         match self.to_json() {
-            Some(Value::Object(patch)) => Ok(patch),
-            _ => Ok(Map::new()),
+            Some(Value::Object(patch)) => patch,
+            _ => Map::new(),
         }
     }
 }
@@ -330,10 +320,8 @@ mod tests {
     #[test]
     fn settings_tell_absent_from_null() {
         let settings = |text: &str| crate::json::parse::<AdvancedSettingsBody>(text.as_bytes());
-        let patch = settings(r#"{"retries": 3, "time_zone": null}"#).unwrap().patch().unwrap();
+        let patch = settings(r#"{"retries": 3, "time_zone": null}"#).unwrap().patch();
         assert_eq!(Value::Object(patch), json!({"retries": 3, "time_zone": null}));
-        assert!(settings(r#"{"max_memory": "1Gi"}"#).unwrap().patch().is_err());
-        assert!(settings(r#"{"max_memory": null, "profile": ""}"#).unwrap().patch().is_ok());
         assert!(settings(r#"{"colour": 1}"#).is_err());
     }
 }

@@ -92,8 +92,12 @@ impl TaskItem {
 pub struct AttemptItem {
     /// Counts from 1.
     pub attempt: i32,
-    /// Where it ran.
+    /// The host of the worker that took it.
     pub host: String,
+    /// The pod that it ran in, where it ran in one.
+    pub pod: Option<String>,
+    /// The node of that pod.
+    pub node: Option<String>,
     /// When a worker took it.
     pub started_at: DateTime<Utc>,
     /// When the connector's process started.
@@ -113,6 +117,8 @@ impl From<Attempt> for AttemptItem {
         Self {
             attempt: attempt.attempt,
             host: attempt.host,
+            pod: attempt.pod,
+            node: attempt.node,
             started_at: attempt.started_at,
             connector_started_at: attempt.connector_started_at,
             ended_at: attempt.ended_at,
@@ -149,7 +155,9 @@ shown! {
 }
 shown! {
     /// What a running task is doing.
-    PhaseWord("TaskPhase") of TaskPhase { Scheduling, Starting, Running, Stopping }
+    PhaseWord("TaskPhase") of TaskPhase {
+        Scheduling, Pulling, Starting, Running, Stopping, NodeUnreachable
+    }
 }
 shown! {
     /// Who started a task.

@@ -2,6 +2,7 @@
 //!
 //! To add an operation: a file with request, response and handler, and a method here that calls it.
 
+pub mod force_end;
 pub mod get;
 pub mod item;
 pub mod list;
@@ -49,6 +50,28 @@ impl Api {
         id: Path<TaskId>,
     ) -> Answer<TaskStory> {
         get::get(&context, &projectid, id.0).await
+    }
+
+    /// End a task by force
+    ///
+    /// For a task in the phase `node_unreachable`: its node is lost, and whether its connector still runs there is unknown.
+    /// The task ends without that being seen, and goes on with another attempt if it may. Make sure before that the node is
+    /// off: two connectors of one job could write at once. Otherwise it is a 409.
+    #[oai(
+        path = "/api/v1/project/:projectid/tasks/:id/force-end",
+        method = "post",
+        operation_id = "forceEndTask"
+    )]
+    async fn force_end(
+        &self,
+        _auth: Auth,
+        context: Data<&Context>,
+        /// The project, as `olake`
+        projectid: Path<String>,
+        /// The task's id
+        id: Path<TaskId>,
+    ) -> Answer<TaskItem> {
+        force_end::force_end(&context, &projectid, id.0).await
     }
 
     /// List the tasks of a job

@@ -2,13 +2,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::config::{error::ConfigError, listen::Listen, values::Values};
+use crate::config::{Deployment, error::ConfigError, listen::Listen, values::Values};
 
 /// How connectors are started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Launcher {
     /// As processes on the worker's host.
     Process,
+    /// As pods.
+    Kubernetes,
 }
 
 impl Launcher {
@@ -16,6 +18,7 @@ impl Launcher {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Process => "process",
+            Self::Kubernetes => "kubernetes",
         }
     }
 }
@@ -60,8 +63,10 @@ impl WorkerConfig {
         };
         let launcher = match values.text("worker.launcher").as_str() {
             "process" => Launcher::Process,
+            "kubernetes" => Launcher::Kubernetes,
             other => {
-                let reason = format!("'{other}' is no launcher of this version; accepted is: process");
+                let reason =
+                    format!("'{other}' is no launcher of this version; accepted are: process, kubernetes");
                 return Err(values.invalid("worker.launcher", reason));
             }
         };
@@ -83,7 +88,15 @@ impl WorkerConfig {
         })
     }
 
-    pub(in crate::config) fn validate(&self, values: &Values) -> Result<(), ConfigError> {
+    pub(in crate::config) fn validate(
+        &self,
+        deployment: Deployment,
+        values: &Values,
+    ) -> Result<(), ConfigError> {
+        if self.launcher == Launcher::Kubernetes && deployment == Deployment::Standalone {
+            let reason = "one machine runs connectors as processes; pods are for olake-worker";
+            return Err(values.invalid("worker.launcher", reason));
+        }
         // The reconciler renews nothing, but it takes over: one that looks less often than leases run out is no net.
         if self.reconcile > self.lease {
             return Err(

@@ -30,6 +30,7 @@ pub enum Kind {
     CancelledEnd,
     Interrupted,
     OwnerLost,
+    Adopt,
     Unschedulable,
     Promoted,
     Abandoned,
@@ -47,7 +48,7 @@ pub enum Wish {
 /// A row of the table: from this status, by this event, with this wish, to that status.
 pub type Row = (TaskStatus, Kind, Wish, TaskStatus);
 
-pub const TABLE: [Row; 17] = [
+pub const TABLE: [Row; 18] = [
     (Waiting, Kind::Promoted, Wish::Either, Queued),
     (Waiting, Kind::Abandoned, Wish::Either, Cancelled),
     (Waiting, Kind::CancelWish, Wish::Either, Cancelled),
@@ -63,6 +64,7 @@ pub const TABLE: [Row; 17] = [
     (Running, Kind::BadEndToRetry, Wish::Yes, Cancelled),
     (Running, Kind::Interrupted, Wish::No, Queued),
     (Running, Kind::Interrupted, Wish::Yes, Cancelled),
+    (Running, Kind::Adopt, Wish::Either, Running),
     (Running, Kind::OwnerLost, Wish::No, Queued),
     (Running, Kind::OwnerLost, Wish::Yes, Cancelled),
 ];
@@ -78,6 +80,7 @@ impl Kind {
             Event::BadEnd { retry: false, .. } => Self::BadEnd,
             Event::Interrupted { .. } => Self::Interrupted,
             Event::OwnerLost { .. } => Self::OwnerLost,
+            Event::Adopt { .. } => Self::Adopt,
             Event::Unschedulable => Self::Unschedulable,
             Event::Promoted => Self::Promoted,
             Event::Abandoned => Self::Abandoned,
@@ -91,7 +94,8 @@ pub fn epoch_of(event: Event) -> Option<i64> {
         Event::CleanEnd { epoch }
         | Event::BadEnd { epoch, .. }
         | Event::Interrupted { epoch }
-        | Event::OwnerLost { epoch } => Some(epoch),
+        | Event::OwnerLost { epoch }
+        | Event::Adopt { epoch, .. } => Some(epoch),
         Event::Claim { .. }
         | Event::CancelWish
         | Event::Unschedulable
@@ -103,7 +107,7 @@ pub fn epoch_of(event: Event) -> Option<i64> {
 /// Who owns the task after an event that leaves it running, if that changes it.
 fn owner_after(event: Event) -> Option<Uuid> {
     match event {
-        Event::Claim { worker } => Some(worker),
+        Event::Claim { worker } | Event::Adopt { worker, .. } => Some(worker),
         _ => None,
     }
 }

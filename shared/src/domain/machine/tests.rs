@@ -44,6 +44,20 @@ fn an_old_owner_changes_nothing() {
 }
 
 #[test]
+fn an_adopted_task_goes_on_with_its_attempt_under_the_new_owner_alone() {
+    let first = decide(&queued(), Event::Claim { worker: Uuid::nil() }).unwrap();
+    let wished = decide(&first, Event::CancelWish).unwrap();
+    let adopted = decide(&wished, Event::Adopt { epoch: 1, worker: Uuid::max() }).unwrap();
+    assert_eq!((adopted.status, adopted.attempt, adopted.epoch), (TaskStatus::Running, 1, 2));
+    assert_eq!(adopted.owner, Some(Uuid::max()));
+    assert!(adopted.cancel_requested, "a wish outlives the owner");
+    assert_eq!(decide(&adopted, Event::CleanEnd { epoch: 1 }), Err(Refusal::Fenced));
+    let twice = Event::Adopt { epoch: 1, worker: Uuid::nil() };
+    assert_eq!(decide(&adopted, twice), Err(Refusal::Fenced), "one of two is faster");
+    assert_eq!(decide(&queued(), Event::Adopt { epoch: 0, worker: Uuid::nil() }), Err(Refusal::NotNow));
+}
+
+#[test]
 fn a_waiting_task_is_claimed_only_once_it_is_promoted() {
     let waiting = TaskView { status: TaskStatus::Waiting, ..queued() };
     let claim = Event::Claim { worker: Uuid::nil() };
@@ -74,6 +88,7 @@ fn any_move() -> impl Strategy<Value = Move> {
     let kind = prop_oneof![
         6 => Just(Kind::Claim),
         2 => Just(Kind::OwnerLost),
+        2 => Just(Kind::Adopt),
         2 => Just(Kind::Interrupted),
         2 => Just(Kind::BadEndToRetry),
         1 => Just(Kind::BadEnd),
@@ -98,9 +113,10 @@ fn any_story() -> impl Strategy<Value = (bool, Vec<Move>)> {
 
 /// An event under the epoch that its sender knows.
 fn event(kind: Kind, worker: u8, epoch: i64) -> Event {
-    let class = FailureClass::Connector;
+    let (class, id) = (FailureClass::Connector, Uuid::from_u128(u128::from(worker) + 1));
     match kind {
-        Kind::Claim => Event::Claim { worker: Uuid::from_u128(u128::from(worker) + 1) },
+        Kind::Claim => Event::Claim { worker: id },
+        Kind::Adopt => Event::Adopt { epoch, worker: id },
         Kind::CancelWish => Event::CancelWish,
         Kind::CleanEnd => Event::CleanEnd { epoch },
         Kind::BadEndToRetry => Event::BadEnd { epoch, class, retry: true },
@@ -133,11 +149,13 @@ fn play(decide: Decide, waits: bool, moves: &[Move], met: &mut Met) -> Result<()
     let began = if waits { TaskStatus::Waiting } else { TaskStatus::Queued };
     let (mut task, mut model) = (TaskView { status: began, ..queued() }, Model::new(began));
     let (mut post, mut arrived): (Vec<Sent>, Vec<Sent>) = (Vec::new(), Vec::new());
+    // Claims and adoptions that were accepted.
+    let mut owners = 0;
     let at = |which: usize, length: usize| (length > 0).then(|| which % length.max(1));
     for step in moves {
         let arrives = match *step {
             Move::Send { kind, worker, at_once } => {
-                let sent = (event(kind, worker, task.epoch), task.attempt);
+                let sent = (event(kind, worker, task.epoch), owners);
                 if at_once {
                     Some(sent)
                 } else {
@@ -150,9 +168,11 @@ fn play(decide: Decide, waits: bool, moves: &[Move], met: &mut Met) -> Result<()
         };
         let Some((event, sent_by)) = arrives else { continue };
         arrived.push((event, sent_by));
+        let owner = owners;
         let (before, decided, modelled) = (task, decide(&task, event), model.take(event));
         if let Ok(after) = decided {
             task = after;
+            owners += i32::from(matches!(event, Event::Claim { .. } | Event::Adopt { .. }));
         }
         let agree = match (decided, modelled) {
             (Ok(_), Ok(row)) => {
@@ -176,10 +196,10 @@ fn play(decide: Decide, waits: bool, moves: &[Move], met: &mut Met) -> Result<()
             ));
         }
         let by_an_earlier_owner =
-            epoch_of(event).is_some() && before.status == TaskStatus::Running && sent_by != before.attempt;
+            epoch_of(event).is_some() && before.status == TaskStatus::Running && sent_by != owner;
         met.from_earlier_owners += usize::from(by_an_earlier_owner);
         if by_an_earlier_owner && task != before {
-            return Err(format!("{event:?} of owner {sent_by} counted against owner {}", before.attempt));
+            return Err(format!("{event:?} of owner {sent_by} counted against owner {owner}"));
         }
     }
     Ok(())
@@ -225,6 +245,7 @@ fn a_machine_without_the_fence_and_one_that_leaves_an_end_are_found_out() {
                 Event::BadEnd { class, retry, .. } => Event::BadEnd { epoch, class, retry },
                 Event::Interrupted { .. } => Event::Interrupted { epoch },
                 Event::OwnerLost { .. } => Event::OwnerLost { epoch },
+                Event::Adopt { worker, .. } => Event::Adopt { epoch, worker },
                 other => other,
             },
         )

@@ -1,8 +1,12 @@
 //! Wishes to cancel. A wish is a column, so it holds also while no worker is up.
 
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter};
 
-use super::{Ended, Queue, apply, create::active_of, read::task_missing};
+use super::{
+    Ended, Queue, apply,
+    create::active_of,
+    read::{Task, task_missing},
+};
 use crate::{
     domain::{
         machine::Event,
@@ -44,6 +48,22 @@ impl ProjectStore {
         Ok(ended)
     }
 
+    /// Ends a task by force whose node is lost: its end will not be seen. Its worker does it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::NotLost`] while its node is not believed to be lost.
+    pub async fn force_end_task(&self, id: TaskId) -> Result<Task, StoreError> {
+        let task = self.task(id).await?;
+        let sql = "UPDATE tasks SET force_end_requested_at = COALESCE(force_end_requested_at, $2) \
+                   WHERE id = $1 AND status = 'running' AND phase = 'node_unreachable'";
+        let values = [id.into(), self.store.now().into()];
+        let done = self.store.db.execute_raw(self.store.sql(sql, values)).await?;
+        match done.rows_affected() {
+            0 => Err(StoreError::NotLost { task: id, status: task.status, phase: task.phase }),
+            _ => self.task(id).await,
+        }
+    }
+
     async fn job_name(&self, id: i64) -> Result<String, StoreError> {
         use crate::store::entities::job;
         let row = job::Entity::find_by_id(id)
@@ -58,12 +78,21 @@ impl ProjectStore {
 impl Queue {
     /// Those of the given running tasks that a person wishes to end: the net below the event that says so.
     pub async fn cancel_wishes(&self, tasks: &[TaskId]) -> Result<Vec<TaskId>, StoreError> {
+        self.wishes(tasks, task::Column::CancelRequestedAt).await
+    }
+
+    /// Those of the given running tasks that a person ends by force: their nodes are lost.
+    pub async fn force_ends(&self, tasks: &[TaskId]) -> Result<Vec<TaskId>, StoreError> {
+        self.wishes(tasks, task::Column::ForceEndRequestedAt).await
+    }
+
+    async fn wishes(&self, tasks: &[TaskId], wish: task::Column) -> Result<Vec<TaskId>, StoreError> {
         if tasks.is_empty() {
             return Ok(Vec::new());
         }
         let rows = task::Entity::find()
             .filter(task::Column::Id.is_in(tasks.iter().copied()))
-            .filter(task::Column::CancelRequestedAt.is_not_null())
+            .filter(wish.is_not_null())
             .all(&self.store.db)
             .await?;
         Ok(rows.into_iter().map(|row| row.id).collect())

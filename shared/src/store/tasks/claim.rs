@@ -4,13 +4,15 @@ use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrai
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Fence, Queue, apply, clear::ClearInput, input::OneShot, kind_of, limits::Limits};
+use super::{
+    Fence, Queue, apply, clear::ClearInput, end::failures_before, input::OneShot, kind_of, limits::Limits,
+};
 use crate::{
     domain::{
         machine::Event,
         project::ProjectId,
         settings::AdvancedSettings,
-        task::{TaskId, TaskKind},
+        task::{FailureClass, TaskId, TaskKind},
     },
     store::{
         StoreError,
@@ -29,7 +31,20 @@ pub struct Claimed {
     pub kind: TaskKind,
     pub connector_type: String,
     pub connector_version: String,
+    /// How many attempts of this task ended for want of memory: each doubles what the next one gets.
+    pub memory_doublings: u32,
     pub work: Work,
+}
+
+impl Claimed {
+    /// The settings of the job that it works on; none for one-shot kinds.
+    pub fn settings(&self) -> Option<&AdvancedSettings> {
+        match &self.work {
+            Work::Sync(sync) => Some(&sync.settings),
+            Work::Clear(clear) => Some(&clear.settings),
+            Work::OneShot(_) => None,
+        }
+    }
 }
 
 /// What a claimed task is to do.
@@ -166,7 +181,7 @@ impl Queue {
         Ok(self.read_work(&tx, &row, fence).await?.0)
     }
 
-    async fn read_work(
+    pub(super) async fn read_work(
         &self,
         tx: &DatabaseTransaction,
         row: &task::Model,
@@ -187,6 +202,7 @@ impl Queue {
                 kind,
                 connector_type: row.connector_type.clone().unwrap_or_default(),
                 connector_version: row.connector_version.clone().unwrap_or_default(),
+                memory_doublings: 0,
                 work: Work::OneShot(self.store.open_document(row.id, "input", sealed)?),
             };
             return Ok((claimed, None));
@@ -206,6 +222,10 @@ impl Queue {
             kind,
             connector_type: source.connector_type,
             connector_version: source.version,
+            memory_doublings: {
+                let class = FailureClass::OutOfMemory;
+                failures_before(&self.store, tx, row.id, fence.attempt, class).await?
+            },
             work: match kind {
                 TaskKind::Clear => {
                     let input = ClearInput::of(&self.store, row)?;

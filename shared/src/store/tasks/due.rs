@@ -23,12 +23,16 @@ const VERSION: &str = "COALESCE(s.version, t.connector_version)";
 const TURN: &str = "COALESCE(pr.running, 0) + ROW_NUMBER() OVER (PARTITION BY t.project_id ORDER BY t.id)";
 
 /// A running task whose owner is dead, or has forgotten it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orphan {
     pub fence: Fence,
     pub job: Option<i64>,
     /// How many log lines of this attempt are stored.
     pub lines_of_attempt: i64,
+    /// Whether its owner has taken itself out, rather than fallen silent: nothing is to be waited for then.
+    pub owner_left: bool,
+    /// The launcher of its owner, as far as that is still known.
+    pub launcher: Option<String>,
 }
 
 impl ProjectStore {
@@ -158,9 +162,10 @@ impl Queue {
             attempt: i32,
             epoch: i64,
             lines_of_attempt: i64,
+            launcher: Option<String>,
         }
         let sql = format!(
-            "SELECT t.id, t.job_id, t.attempt, t.epoch, t.attempt_lines AS lines_of_attempt \
+            "SELECT t.id, t.job_id, t.attempt, t.epoch, t.attempt_lines AS lines_of_attempt, w.launcher \
              FROM tasks t LEFT JOIN workers w ON w.id = t.owner \
              WHERE t.status = 'running' AND {condition} ORDER BY t.id LIMIT 100"
         );
@@ -171,6 +176,8 @@ impl Queue {
                 fence: Fence { task: row.id, attempt: row.attempt, epoch: row.epoch },
                 job: row.job_id,
                 lines_of_attempt: row.lines_of_attempt,
+                owner_left: row.launcher.is_none(),
+                launcher: row.launcher,
             })
             .collect())
     }

@@ -71,10 +71,15 @@ pub struct Retries {
     pub connector: u32,
     /// Failures of what runs it.
     pub infrastructure: u32,
+    /// Ends for want of memory. The next attempt gets more.
+    pub out_of_memory: u32,
 }
 
 /// How often the infrastructure's failures are tried again when the job says nothing.
 const INFRASTRUCTURE_RETRIES: u32 = 3;
+
+/// How often an end for want of memory is tried again, with more of it.
+const OUT_OF_MEMORY_RETRIES: u32 = 1;
 
 /// How often a clear is tried again at most: the job's schedule is held meanwhile.
 const CLEAR_RETRIES_AT_MOST: u32 = 3;
@@ -86,15 +91,20 @@ impl Retries {
     /// What a job's `retries` setting means: by default the connector's own errors are not tried again, and the
     /// infrastructure's are.
     pub fn of_job(setting: Option<u32>) -> Self {
-        Self { connector: setting.unwrap_or(0), infrastructure: setting.unwrap_or(INFRASTRUCTURE_RETRIES) }
+        Self {
+            connector: setting.unwrap_or(0),
+            infrastructure: setting.unwrap_or(INFRASTRUCTURE_RETRIES),
+            out_of_memory: OUT_OF_MEMORY_RETRIES,
+        }
     }
 
     /// What a job's `retries` setting means for its clears: the same, at most three times.
     pub fn of_clear(setting: Option<u32>) -> Self {
-        let Self { connector, infrastructure } = Self::of_job(setting);
+        let Self { connector, infrastructure, out_of_memory } = Self::of_job(setting);
         Self {
             connector: connector.min(CLEAR_RETRIES_AT_MOST),
             infrastructure: infrastructure.min(CLEAR_RETRIES_AT_MOST),
+            out_of_memory,
         }
     }
 
@@ -102,6 +112,7 @@ impl Retries {
         match class {
             FailureClass::Connector => self.connector,
             FailureClass::Infrastructure => self.infrastructure,
+            FailureClass::OutOfMemory => self.out_of_memory,
             _ => 0,
         }
     }
@@ -152,7 +163,7 @@ impl Queue {
                 (Event::Interrupted { epoch }, Some(failure), None)
             }
             Outcome::Bad(failure) => {
-                let failed_before = failures_before(store, &tx, &row, failure.class).await?;
+                let failed_before = failures_before(store, &tx, row.id, row.attempt, failure.class).await?;
                 let retry = failed_before < end.retries.of(failure.class);
                 let event = Event::BadEnd { epoch, class: failure.class, retry };
                 (event, Some(failure.clone()), retry.then(|| back_off_micros(failed_before)))
@@ -268,7 +279,8 @@ impl Queue {
         }
         logs::append(store, &tx, fence, Some(left.first_line), &left.log).await?;
         let failure = Failure::new(FailureClass::Infrastructure, why);
-        let lost_before = failures_before(store, &tx, &row, FailureClass::Infrastructure).await?;
+        let lost_before =
+            failures_before(store, &tx, row.id, row.attempt, FailureClass::Infrastructure).await?;
         let event = match lost_before < OWNERS_LOST_AT_MOST {
             true => Event::OwnerLost { epoch: fence.epoch },
             // It may be the task that kills its workers.
@@ -299,10 +311,11 @@ impl Queue {
 }
 
 /// How many earlier attempts of a task failed with this class.
-async fn failures_before(
+pub(super) async fn failures_before(
     store: &Store,
     tx: &DatabaseTransaction,
-    row: &task::Model,
+    task: TaskId,
+    attempt: i32,
     class: FailureClass,
 ) -> Result<u32, StoreError> {
     #[derive(FromQueryResult)]
@@ -311,7 +324,7 @@ async fn failures_before(
     }
     let sql = "SELECT COUNT(*) AS number FROM task_attempts \
                WHERE task_id = $1 AND attempt < $2 AND failure_class = $3";
-    let values: [Db; 3] = [row.id.into(), row.attempt.into(), class.as_str().into()];
+    let values: [Db; 3] = [task.into(), attempt.into(), class.as_str().into()];
     let statement = Statement::from_sql_and_values(store.backend(), sql, values);
     let row = Row::find_by_statement(statement).one(tx).await?;
     Ok(row.map_or(0, |row| u32::try_from(row.number).unwrap_or(u32::MAX)))

@@ -4,6 +4,7 @@
 //! - [`read`]: what is shown of a task;
 //! - [`due`]: what is to be done, and [`limits`]: what holds it back;
 //! - [`claim`]: a worker takes what is due, and gets what its connector needs;
+//! - [`adopt`]: a worker takes over what runs without it;
 //! - [`progress`]: phase, state, statistics and log lines while the connector runs;
 //! - [`pods`]: what the agents of pods may do and tell;
 //! - [`end`]: the one transaction that ends an attempt;
@@ -14,6 +15,7 @@
 //!
 //! All changes of status go through [`apply`]: it asks the state machine and writes what that decided.
 
+pub mod adopt;
 pub mod cancel;
 pub mod chain;
 pub mod claim;

@@ -49,6 +49,17 @@ pub struct Permit {
     pub lines: i64,
 }
 
+/// Whether a pod may start an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PermitState {
+    /// None has asked yet.
+    Open,
+    /// None ever will.
+    Closed,
+    /// One was permitted: it may have started its connector.
+    Given,
+}
+
 /// Why a pod is not permitted, or no longer listened to, in words for the agent's log.
 #[derive(Debug, thiserror::Error)]
 pub enum PodRefused {
@@ -180,6 +191,19 @@ impl Queue {
                    WHERE task_id = $1 AND attempt = $2 AND (pod_uid IS NULL OR pod_uid = $3)";
         let values: [Db; 3] = [task.into(), attempt.into(), CLOSED.into()];
         Ok(self.store.db.execute_raw(self.store.sql(sql, values)).await?.rows_affected() > 0)
+    }
+
+    /// Whether a pod may start an attempt, or was permitted to.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn permit_state(&self, task: TaskId, attempt: i32) -> Result<PermitState, StoreError> {
+        let row = task_attempt::Entity::find_by_id((task, attempt)).one(&self.store.db).await?;
+        Ok(match row.and_then(|row| row.pod_uid).as_deref() {
+            None => PermitState::Open,
+            Some(CLOSED) => PermitState::Closed,
+            Some(_) => PermitState::Given,
+        })
     }
 
     /// Stores what an agent tells. `sequence` grows with each try; the number that is stored already may be told again,

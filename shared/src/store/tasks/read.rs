@@ -65,6 +65,9 @@ impl Task {
 pub struct Attempt {
     pub attempt: i32,
     pub host: String,
+    /// The pod that it ran in, and that pod's node.
+    pub pod: Option<String>,
+    pub node: Option<String>,
     pub started_at: DateTime<Utc>,
     pub connector_started_at: Option<DateTime<Utc>>,
     pub ended_at: Option<DateTime<Utc>>,
@@ -134,6 +137,8 @@ impl ProjectStore {
             .map(|row| Attempt {
                 attempt: row.attempt,
                 host: row.host,
+                pod: row.pod_name,
+                node: row.node,
                 started_at: time::utc(row.started_at),
                 connector_started_at: row.connector_started_at.map(time::utc),
                 ended_at: row.ended_at.map(time::utc),

@@ -24,7 +24,7 @@ use std::{
 };
 
 use olake_shared::{
-    domain::task::FailureClass,
+    domain::task::{FailureClass, TaskPhase},
     step::{Moment, Step, reach},
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -250,8 +250,8 @@ impl Driver {
         while let Some(end) = self.half_report.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.half_report.drain(..=end).collect();
             let update = match serde_json::from_slice(&line) {
-                Ok(Report::Waiting(why)) => Update::Starting(why),
-                Ok(Report::Started { pid }) => Update::Started { pid },
+                Ok(Report::Waiting(why)) => Update::Starting { phase: TaskPhase::Starting, why: Some(why) },
+                Ok(Report::Started { pid }) => Update::Started { pid: Some(pid), ran_for: Duration::ZERO },
                 Ok(Report::Exited(Exited::Code(code))) => return Some(Seen::Exit(Exit::Code(code))),
                 Ok(Report::Exited(Exited::Signal(signal))) => return Some(Seen::Exit(Exit::Signal(signal))),
                 Ok(Report::NotStarted { class, message }) => return Some(Seen::NotStarted(class, message)),

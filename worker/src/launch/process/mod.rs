@@ -125,7 +125,7 @@ impl Launcher for ProcessLauncher {
                 destinations: program.destinations.clone(),
             })
         });
-        Runs { connectors: connectors.collect() }
+        Runs { connectors: connectors.collect(), ..Runs::default() }
     }
 
     fn place(&self) -> Option<String> {

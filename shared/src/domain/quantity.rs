@@ -1,0 +1,118 @@
+//! Amounts as Kubernetes writes them: `250m` of a processor, `2Gi` of memory.
+
+/// A text that is no amount.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no amount (it looks like 512Mi, 2Gi, 500m or 2)")]
+pub struct QuantityError(String);
+
+const UNITS: [(&str, u64); 10] = [
+    ("Ki", 1 << 10),
+    ("Mi", 1 << 20),
+    ("Gi", 1 << 30),
+    ("Ti", 1 << 40),
+    ("Pi", 1 << 50),
+    ("k", 1_000),
+    ("M", 1_000_000),
+    ("G", 1_000_000_000),
+    ("T", 1_000_000_000_000),
+    ("P", 1_000_000_000_000_000),
+];
+
+/// The least memory that a limit may be: less is a spelling mistake (`512` for `512Mi`).
+const LEAST_MEMORY: u64 = 16 << 20;
+
+/// Memory or disk in bytes: `2Gi`, `1.5G`, `1000000000`.
+///
+/// # Errors
+/// [`QuantityError`] for anything else, and for less than 16Mi.
+pub fn bytes(text: &str) -> Result<u64, QuantityError> {
+    let (number, unit) = UNITS
+        .iter()
+        .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number, *unit)))
+        .unwrap_or((text, 1));
+    let thousandths = thousandths(number).ok_or_else(|| refused(text))?;
+    let bytes = thousandths.checked_mul(u128::from(unit)).ok_or_else(|| refused(text))? / 1_000;
+    match u64::try_from(bytes) {
+        Ok(bytes) if (LEAST_MEMORY..=1 << 60).contains(&bytes) => Ok(bytes),
+        _ => Err(refused(text)),
+    }
+}
+
+/// Processors in thousandths: `250m`, `0.5`, `2`.
+///
+/// # Errors
+/// [`QuantityError`] for anything else, and for none.
+pub fn millicores(text: &str) -> Result<u64, QuantityError> {
+    let milli = match text.strip_suffix('m') {
+        Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => number.parse().ok(),
+        Some(_) => None,
+        None => thousandths(text).and_then(|thousandths| u64::try_from(thousandths).ok()),
+    };
+    milli.filter(|milli| (1..=1_000_000).contains(milli)).ok_or_else(|| refused(text))
+}
+
+/// Bytes in the form in which they are shown and sent: the largest unit that divides them.
+pub fn shown(bytes: u64) -> String {
+    let unit = UNITS[..5].iter().rev().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
+    match unit {
+        Some((suffix, unit)) => format!("{}{suffix}", bytes / unit),
+        None => bytes.to_string(),
+    }
+}
+
+/// A decimal number of at most three places, in thousandths.
+fn thousandths(text: &str) -> Option<u128> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str, most: usize| {
+        (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if !digits(whole, 18) || !digits(part, 3) {
+        return None;
+    }
+    let part: u128 = format!("{part:0<3}").parse().ok()?;
+    Some(whole.parse::<u128>().ok()? * 1_000 + part)
+}
+
+fn refused(text: &str) -> QuantityError {
+    // It may come from a request: what is echoed is cut.
+    QuantityError(text.chars().take(40).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_read_as_kubernetes_reads_them() {
+        for (text, expected) in [
+            ("2Gi", 2 << 30),
+            ("1.5Gi", 3 << 29),
+            ("64Mi", 64 << 20),
+            ("1G", 1_000_000_000),
+            ("16777216", 16 << 20),
+        ] {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+        for (text, expected) in [("250m", 250), ("0.5", 500), ("2", 2_000), ("1.25", 1_250)] {
+            assert_eq!(millicores(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_amount_or_a_mistake_is_refused() {
+        for text in
+            ["", "lots", "2 Gi", "-1Gi", "2gi", "512", "1e9", "1.", ".5Gi", "1.2345Gi", "99999999Pi", "1Gi "]
+        {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+        for text in ["", "0", "0m", "-1", "1.5m", "one", "2Gi"] {
+            assert!(millicores(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_shown_in_the_largest_unit_that_divides_them() {
+        assert_eq!([2 << 30, 3 << 29, 1_000_000_000].map(shown), ["2Gi", "1536Mi", "1000000000"]);
+        assert_eq!(bytes(&shown(5 << 40)), Ok(5 << 40));
+    }
+}

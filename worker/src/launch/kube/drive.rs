@@ -1,0 +1,728 @@
+//! One attempt, from its pod's making to its end. Everything that is decided here is decided by what is seen: by the pod's
+//! status, the start permit in the database, and orders; never by a call that was not answered.
+//!
+//! Invariants:
+//! - a call of the Kubernetes API that brought nothing is made again, for as long as it takes; nothing fails by it;
+//! - an attempt that no pod was permitted to start is ended by closing it, whatever Kubernetes does; one that a pod may have
+//!   started is over only when that pod's connector has ended, or the pod is gone;
+//! - whoever drops the receiver of the updates ends this task, and nothing else: the pod runs on.
+
+use std::{sync::Arc, time::Duration};
+
+use olake_shared::{
+    domain::task::{FailureClass, TaskPhase},
+    store::tasks::pods::PermitState,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+use super::{
+    Inner,
+    classify::{self, Known, Stage, WaitFor, Waiting},
+    cluster::CallError,
+    names::{self, Key, attempt_of_labels},
+    plan::Plan,
+    view::PodView,
+    watch::Sight,
+};
+use crate::{
+    agent::follow::{Ending, Progress},
+    launch::{Ended, Launch, Placed, Seen, Update},
+};
+
+/// The wait before what failed is tried again; it doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// A pod whose labels cannot be put back is looked at this often: the watch does not see it.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// What is told at the end is looked for at least this often.
+const RECORD_EVERY: Duration = Duration::from_secs(1);
+
+/// An end waits no longer for the words of events.
+const EVENTS_WITHIN: Duration = Duration::from_secs(3);
+
+const TOLD_TO_STOP: &str = "told to stop before its connector was started";
+
+/// What a run was told. Orders only grow.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Orders {
+    pub stop: bool,
+    pub kill: bool,
+}
+
+/// How a drive begins.
+pub enum Begin {
+    /// The pod is to be made.
+    Make(Box<Plan>),
+    /// The pod may be there; what it is made of, if that can still be said.
+    Find(Option<Box<Launch>>),
+}
+
+/// What a connector left.
+pub struct Left {
+    pub ending: Ending,
+    /// Whether that is all, beside what was stored while it ran.
+    pub is_whole: bool,
+}
+
+/// How an attempt ended.
+enum End {
+    /// No pod was permitted to start it, and none ever will be.
+    NeverStarted(FailureClass, String),
+    /// Its pod is there, and shows that it is over.
+    Seen(Arc<PodView>),
+    /// Its pod is gone.
+    Gone,
+}
+
+/// Drives one attempt.
+pub struct Drive {
+    inner: Arc<Inner>,
+    key: Key,
+    name: String,
+    updates: mpsc::Sender<Update>,
+    orders: watch::Receiver<Orders>,
+    seen: watch::Receiver<Sight>,
+    /// The limit of the connector's memory.
+    memory: Option<u64>,
+    /// What was told last.
+    told: Option<(TaskPhase, Option<String>)>,
+    placed: Option<Placed>,
+    has_run: bool,
+    /// What it waits for, and since when.
+    wait: Option<(WaitFor, Instant)>,
+    /// Why we end it ourselves.
+    verdict: Option<(FailureClass, String)>,
+    /// The grace with which we have deleted the pod.
+    deleted: Option<u32>,
+    /// Whether the watch does not see the pod.
+    is_hidden: bool,
+    retry: Option<Instant>,
+    pause: Duration,
+}
+
+impl Drive {
+    pub fn new(
+        inner: Arc<Inner>,
+        key: Key,
+        updates: mpsc::Sender<Update>,
+        orders: watch::Receiver<Orders>,
+    ) -> Self {
+        let seen = inner.pods.subscribe(key);
+        Self {
+            inner,
+            key,
+            name: names::name(key),
+            updates,
+            orders,
+            seen,
+            memory: None,
+            told: None,
+            placed: None,
+            has_run: false,
+            wait: None,
+            verdict: None,
+            deleted: None,
+            is_hidden: false,
+            retry: None,
+            pause: FIRST_WAIT,
+        }
+    }
+
+    /// Until the end is told, or nobody listens any more.
+    pub async fn run(mut self, begin: Begin) {
+        let updates = self.updates.clone();
+        tokio::select! {
+            () = updates.closed() => {}
+            () = self.to_the_end(begin) => {}
+        }
+    }
+
+    async fn to_the_end(&mut self, begin: Begin) {
+        let begun = match begin {
+            Begin::Make(plan) => self.make(&plan).await,
+            Begin::Find(launch) => self.find(launch).await,
+        };
+        let end = match begun {
+            Some(end) => end,
+            None => self.follow().await,
+        };
+        let ended = self.finish(end).await;
+        let _ = self.updates.send(Update::Ended(ended)).await;
+    }
+
+    // ---- The beginning ----
+
+    /// Finds the pod of an attempt that another worker has begun. Some: it is over.
+    async fn find(&mut self, launch: Option<Box<Launch>>) -> Option<End> {
+        loop {
+            match self.inner.cluster.pod(&self.name).await {
+                Ok(Some(pod)) => {
+                    self.memory = memory_of(&pod);
+                    self.saw(&pod).await;
+                    return None;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    if self.orders.borrow_and_update().stop
+                        && let Some(end) = self.end_before_start(TOLD_TO_STOP).await
+                    {
+                        return Some(end);
+                    }
+                    self.tell(TaskPhase::Scheduling, Some(error.to_string())).await;
+                    self.wait_a_little().await;
+                }
+            }
+        }
+        let permit = loop {
+            match self.inner.ledger.permit(self.key).await {
+                Ok(permit) => break permit,
+                Err(error) => self.database_is_away(&error).await,
+            }
+        };
+        match (permit, launch) {
+            (PermitState::Given, _) => Some(End::Gone),
+            (PermitState::Closed, _) => Some(self.never("it was ended before its connector started")),
+            (PermitState::Open, Some(launch)) => {
+                let token = self.inner.ledger.token(self.key);
+                match Plan::of(&launch, token, &self.inner.settings, &self.inner.profiles) {
+                    Ok(plan) => self.make(&plan).await,
+                    Err(error) => self.give_up(error.class(), error.to_string()).await,
+                }
+            }
+            (PermitState::Open, None) => {
+                let why = "what it works with cannot be read any more, and its pod is gone";
+                self.give_up(FailureClass::Infrastructure, why.to_owned()).await
+            }
+        }
+    }
+
+    /// Makes Secret and pod. Some: it will never start.
+    async fn make(&mut self, plan: &Plan) -> Option<End> {
+        self.memory = plan.memory;
+        let begun = Instant::now();
+        loop {
+            if self.orders.borrow_and_update().stop
+                && let Some(end) = self.end_before_start(TOLD_TO_STOP).await
+            {
+                return Some(end);
+            }
+            // A call that was under way when the order came may have made it: whoever removes the attempt finds it.
+            let mut orders = self.orders.clone();
+            let made = tokio::select! {
+                made = self.try_make(plan) => made,
+                Ok(()) = orders.changed() => continue,
+            };
+            let error = match made {
+                Ok(()) => {
+                    self.pause = FIRST_WAIT;
+                    return None;
+                }
+                Err(error) => error,
+            };
+            let is_final = match &error {
+                CallError::Unreachable(_) => false,
+                // Others may end meanwhile.
+                CallError::Refused { message, .. } if message.contains("exceeded quota") => {
+                    begun.elapsed() >= self.inner.settings.schedule
+                }
+                CallError::Refused { .. } => true,
+            };
+            if is_final {
+                let end = self.give_up(FailureClass::Unschedulable, refusal(&error)).await;
+                if end.is_some() {
+                    return end;
+                }
+            } else {
+                self.tell(TaskPhase::Scheduling, Some(error.to_string())).await;
+            }
+            self.wait_a_little().await;
+        }
+    }
+
+    async fn try_make(&mut self, plan: &Plan) -> Result<(), CallError> {
+        let cluster = &self.inner.cluster;
+        match cluster.create_secret(&plan.secret).await {
+            Err(error) if error.code() != Some(409) => return Err(error),
+            // Made by a try whose answer was lost, or by the worker before.
+            _ => {}
+        }
+        let pod = match cluster.create_pod(&plan.pod).await {
+            Ok(pod) => pod,
+            Err(error) if error.code() == Some(409) => match cluster.pod(&self.name).await? {
+                Some(pod)
+                    if pod
+                        .metadata
+                        .labels
+                        .as_ref()
+                        .and_then(attempt_of_labels)
+                        .is_none_or(|key| key == self.key) =>
+                {
+                    pod
+                }
+                Some(_) => {
+                    let message = format!("there is a pod {} that is not of this attempt", self.name);
+                    return Err(CallError::Refused { code: 409, message });
+                }
+                // Gone in between.
+                None => return Err(error.into_passing()),
+            },
+            Err(error) => return Err(error),
+        };
+        self.saw(&pod).await;
+        if let Some(uid) = pod.metadata.uid {
+            let (inner, name) = (self.inner.clone(), self.name.clone());
+            tokio::spawn(async move {
+                if let Err(error) = inner.cluster.own_secret(&name, &uid).await {
+                    tracing::warn!(pod = name, %error, "its Secret has no owner: a sweep removes it");
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// A pod was made or read by a call of ours.
+    async fn saw(&mut self, pod: &k8s_openapi::api::core::v1::Pod) {
+        self.inner.pods.see_first(self.key, PodView::of(pod));
+        let is_labelled = pod.metadata.labels.as_ref().and_then(attempt_of_labels) == Some(self.key);
+        self.is_hidden = !is_labelled;
+        if self.is_hidden {
+            match self.inner.cluster.label_pod(&self.name, self.key).await {
+                Ok(()) => {
+                    tracing::warn!(pod = self.name, "the labels of a pod were changed, and are put back")
+                }
+                Err(error) => tracing::warn!(pod = self.name, %error, "the labels of a pod were changed"),
+            }
+            self.retry_in(LOOK_EVERY);
+        }
+    }
+
+    // ---- While it is there ----
+
+    async fn follow(&mut self) -> End {
+        loop {
+            if self.retry.is_some_and(|at| Instant::now() >= at) {
+                self.retry = None;
+            }
+            if let Some(end) = self.look().await {
+                return end;
+            }
+            if let Some(end) = self.obey().await {
+                return end;
+            }
+            self.wait_for_news().await;
+        }
+    }
+
+    async fn wait_for_news(&mut self) {
+        let deadline = self.wait.map(|(what, since)| since + self.limit(what));
+        let wake = [deadline.filter(|at| *at > Instant::now()), self.retry].into_iter().flatten().min();
+        let timer = async {
+            match wake {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Ok(()) = self.seen.changed() => {}
+            Ok(()) = self.orders.changed() => {}
+            () = timer => {}
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Judges what is seen. Some: it is over.
+    async fn look(&mut self) -> Option<End> {
+        let sight = self.seen.borrow_and_update().clone();
+        match sight {
+            Sight::Here(view) if !self.is_hidden => self.judge(&view).await,
+            // The watch sees pods by their labels: what looks gone to it is asked for by its name.
+            _ if self.retry.is_none() => self.confirm().await,
+            Sight::Here(view) => self.judge(&view).await,
+            _ => None,
+        }
+    }
+
+    async fn confirm(&mut self) -> Option<End> {
+        match self.inner.cluster.pod(&self.name).await {
+            Ok(None) => Some(self.gone().await),
+            Ok(Some(pod)) => {
+                let view = PodView::of(&pod);
+                self.inner.pods.see(self.key, view.clone());
+                self.saw(&pod).await;
+                self.seen.mark_unchanged();
+                self.judge(&Arc::new(view)).await
+            }
+            Err(error) => {
+                tracing::debug!(pod = self.name, %error, "a pod that looks gone cannot be asked for");
+                self.retry_later();
+                None
+            }
+        }
+    }
+
+    /// The pod is gone: over, and never started if no permit was given.
+    async fn gone(&mut self) -> End {
+        let why = "the pod was removed before its connector started";
+        match self.inner.ledger.close(self.key).await {
+            Ok(true) => match self.verdict.take() {
+                Some((class, why)) => End::NeverStarted(class, why),
+                None => self.never(why),
+            },
+            Ok(false) | Err(_) => End::Gone,
+        }
+    }
+
+    async fn judge(&mut self, view: &Arc<PodView>) -> Option<End> {
+        self.tell_place(view).await;
+        match classify::stage(view) {
+            Stage::Over => return Some(End::Seen(view.clone())),
+            Stage::Running(since) => {
+                self.wait = None;
+                self.tell_running(since).await;
+            }
+            Stage::Unreachable => {
+                self.wait = None;
+                let node = view.node.as_deref().unwrap_or("its node");
+                let why =
+                    format!("the node {node} is not heard of: whether the connector still runs is unknown");
+                if self.told.as_ref().map(|(phase, _)| *phase) != Some(TaskPhase::NodeUnreachable) {
+                    self.told = Some((TaskPhase::NodeUnreachable, None));
+                    let _ = self.updates.send(Update::Unreachable(why)).await;
+                }
+            }
+            Stage::Waiting(waiting) => {
+                if let Some(end) = self.judge_wait(view, waiting).await {
+                    return Some(end);
+                }
+            }
+        }
+        let grace = i64::from(self.stop_grace());
+        if view.deletion.is_some_and(|given| given > grace) && self.deleted.is_none() {
+            // Somebody else's, as for a drain: it must not wait for an hour.
+            self.delete(self.stop_grace()).await;
+        }
+        None
+    }
+
+    async fn judge_wait(&mut self, view: &PodView, waiting: Waiting) -> Option<End> {
+        let Waiting { for_what, why, is_hopeless } = waiting;
+        self.tell(for_what.phase(), why.clone()).await;
+        if self.verdict.is_some() {
+            return None;
+        }
+        if view.deletion.is_some() && self.deleted.is_none() {
+            return self.end_before_start("the pod was deleted before its connector started").await;
+        }
+        let since = match self.wait {
+            Some((what, since)) if what == for_what => since,
+            // An adopted pod may have waited long.
+            None if for_what == WaitFor::Node => {
+                Instant::now().checked_sub(self.age(view)).unwrap_or_else(Instant::now)
+            }
+            _ => Instant::now(),
+        };
+        self.wait = Some((for_what, since));
+        let limit = self.limit(for_what);
+        if !is_hopeless && since.elapsed() < limit {
+            return None;
+        }
+        let what = match for_what {
+            WaitFor::Node => "no node was found for the pod",
+            WaitFor::Image => "an image of the pod could not be fetched",
+            WaitFor::Start => "the pod's connector did not start",
+        };
+        let within = if is_hopeless { String::new() } else { format!(" within {} s", limit.as_secs()) };
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        self.give_up(for_what.class(), format!("{what}{within}{why}")).await
+    }
+
+    /// Ends the attempt ourselves. None: it may have started, and its pod is to be deleted.
+    async fn give_up(&mut self, class: FailureClass, why: String) -> Option<End> {
+        match self.inner.ledger.close(self.key).await {
+            Ok(true) => Some(End::NeverStarted(class, why)),
+            Ok(false) => {
+                self.verdict = Some((class, why));
+                None
+            }
+            Err(error) => {
+                tracing::warn!(pod = self.name, %error, "an attempt that cannot start cannot be ended yet");
+                self.retry_later();
+                None
+            }
+        }
+    }
+
+    /// Ends the attempt if no pod was permitted to start it. None: one was, or that is not known.
+    async fn end_before_start(&mut self, why: &str) -> Option<End> {
+        match self.inner.ledger.close(self.key).await {
+            Ok(is_closed) => is_closed.then(|| self.never(why)),
+            Err(error) => {
+                tracing::warn!(pod = self.name, %error, "whether its connector may start is not known yet");
+                self.retry_later();
+                None
+            }
+        }
+    }
+
+    /// Does what was ordered. Some: it is over.
+    async fn obey(&mut self) -> Option<End> {
+        let orders = *self.orders.borrow_and_update();
+        let wanted = match (orders, self.verdict.is_some()) {
+            (Orders { kill: true, .. }, _) => Some(1),
+            (Orders { stop: true, .. }, _) | (_, true) => Some(self.stop_grace()),
+            _ => None,
+        };
+        let wanted = wanted.filter(|grace| self.deleted.is_none_or(|given| *grace < given))?;
+        if self.retry.is_some() {
+            return None;
+        }
+        if self.deleted.is_none() && self.verdict.is_none() {
+            let ended = self.end_before_start(TOLD_TO_STOP).await;
+            if ended.is_some() || self.retry.is_some() {
+                return ended;
+            }
+        }
+        self.delete(wanted).await;
+        None
+    }
+
+    async fn delete(&mut self, grace: u32) {
+        match self.inner.cluster.delete_pod(&self.name, None, grace).await {
+            Ok(()) => {
+                self.deleted = Some(grace);
+                self.pause = FIRST_WAIT;
+            }
+            Err(error) => {
+                tracing::warn!(pod = self.name, %error, "a pod that is to end is not deleted yet");
+                self.retry_later();
+            }
+        }
+    }
+
+    // ---- The end ----
+
+    async fn finish(&mut self, end: End) -> Ended {
+        let (seen, left) = match end {
+            End::NeverStarted(class, why) => (Seen::NotStarted(class, why), None),
+            End::Gone => {
+                let left = self.gather(None).await;
+                let seen = match self.verdict.take().filter(|_| !self.has_run) {
+                    Some((class, why)) => Seen::NotStarted(class, why),
+                    None => Seen::Failed {
+                        class: FailureClass::Infrastructure,
+                        why: "the pod is gone, and how its connector ended was not seen".to_owned(),
+                        exit_code: None,
+                        may_retry: true,
+                    },
+                };
+                (seen, left)
+            }
+            End::Seen(view) => {
+                let left = self.gather(Some(&view)).await;
+                let memory = self.memory.map(olake_shared::domain::quantity::shown);
+                let known = Known {
+                    has_record: left.as_ref().is_some_and(|left| left.is_whole),
+                    is_ours: self.deleted.is_some() && self.orders.borrow().stop,
+                    memory: memory.as_deref(),
+                    can_grow: self.inner.settings.can_grow(self.memory),
+                };
+                let seen = match self.verdict.take().filter(|_| !self.has_run && !view.has_run()) {
+                    Some((class, why)) => Seen::NotStarted(class, why),
+                    None => classify::end(&view, known),
+                };
+                (seen, left)
+            }
+        };
+        Ended { seen: self.with_events(seen).await, rest: left.map_or_else(nothing, |left| left.ending) }
+    }
+
+    /// What the connector left: what its agent has told, or, when the agent is over without that, what it has printed.
+    async fn gather(&mut self, view: Option<&PodView>) -> Option<Left> {
+        let mut is_over = view.is_none_or(PodView::is_agent_over);
+        loop {
+            // In this order: what it told before it ended is stored by then.
+            match self.inner.ledger.record(self.key).await {
+                Ok(Some(ending)) => return Some(Left { ending, is_whole: true }),
+                Ok(None) if is_over => break,
+                Ok(None) => {}
+                Err(error @ olake_shared::store::StoreError::Database(_)) => {
+                    self.database_is_away(&error).await;
+                    continue;
+                }
+                Err(error) => {
+                    tracing::error!(pod = self.name, %error, "what the agent told at the end cannot be read");
+                    return None;
+                }
+            }
+            if self.retry.is_some_and(|at| Instant::now() >= at) {
+                self.retry = None;
+            }
+            // Told to stop only now: its agent gets less time.
+            let _ = self.obey().await;
+            tokio::select! {
+                () = self.inner.ledger.told(self.key, RECORD_EVERY) => {}
+                Ok(()) = self.seen.changed() => {}
+            }
+            is_over = match &*self.seen.borrow_and_update() {
+                Sight::Here(view) => view.is_agent_over(),
+                Sight::Gone => true,
+                Sight::Unseen => false,
+            };
+        }
+        self.printed(view?).await
+    }
+
+    /// What the agent has printed, since it could not tell it.
+    async fn printed(&mut self, view: &PodView) -> Option<Left> {
+        let text = loop {
+            match self.inner.cluster.agent_log(&view.name).await {
+                Ok(text) => break text,
+                Err(CallError::Refused { message, .. }) => {
+                    tracing::warn!(pod = self.name, message, "what the agent printed cannot be read");
+                    return None;
+                }
+                Err(error) => {
+                    tracing::warn!(pod = self.name, %error, "what the agent printed cannot be read yet");
+                    self.wait_a_little().await;
+                }
+            }
+        };
+        super::printed::read(&text)
+    }
+
+    /// Adds the pod's last events to words that a person reads.
+    async fn with_events(&self, seen: Seen) -> Seen {
+        // Nobody waits for them after a stop, which ends at once whatever Kubernetes does.
+        let is_wanted =
+            !self.orders.borrow().stop && matches!(seen, Seen::NotStarted(..) | Seen::Failed { .. });
+        if !is_wanted {
+            return seen;
+        }
+        let events = self.inner.cluster.events_of(&self.name);
+        let events = match tokio::time::timeout(EVENTS_WITHIN, events).await {
+            Ok(Ok(events)) if !events.is_empty() => {
+                format!("\nThe pod's last events:\n{}", events.join("\n"))
+            }
+            _ => return seen,
+        };
+        match seen {
+            Seen::NotStarted(class, why) => Seen::NotStarted(class, why + &events),
+            Seen::Failed { class, why, exit_code, may_retry } => {
+                Seen::Failed { class, why: why + &events, exit_code, may_retry }
+            }
+            other => other,
+        }
+    }
+
+    // ---- What is told ----
+
+    async fn tell(&mut self, phase: TaskPhase, why: Option<String>) {
+        if self.told.as_ref().is_some_and(|told| told.0 == phase && told.1 == why) {
+            return;
+        }
+        self.told = Some((phase, why.clone()));
+        let _ = self.updates.send(Update::Starting { phase, why }).await;
+    }
+
+    async fn tell_running(&mut self, since: Option<i64>) {
+        self.has_run = true;
+        if self.told.as_ref().map(|told| told.0) == Some(TaskPhase::Running) {
+            return;
+        }
+        self.told = Some((TaskPhase::Running, None));
+        let ran_for = since.map_or(Duration::ZERO, |since| self.ago(since));
+        let _ = self.updates.send(Update::Started { pid: None, ran_for }).await;
+    }
+
+    async fn tell_place(&mut self, view: &PodView) {
+        let placed = Placed { pod: view.name.clone(), node: view.node.clone() };
+        if self.placed.as_ref() != Some(&placed) {
+            self.placed = Some(placed.clone());
+            let _ = self.updates.send(Update::Placed(placed)).await;
+        }
+    }
+
+    // ---- Small things ----
+
+    fn never(&self, why: &str) -> End {
+        End::NeverStarted(FailureClass::Infrastructure, why.to_owned())
+    }
+
+    fn stop_grace(&self) -> u32 {
+        u32::try_from(self.inner.settings.stop_grace.as_secs()).unwrap_or(u32::MAX)
+    }
+
+    fn limit(&self, what: WaitFor) -> Duration {
+        let settings = &self.inner.settings;
+        match what {
+            WaitFor::Node => settings.schedule,
+            WaitFor::Image => settings.pull,
+            WaitFor::Start => settings.start,
+        }
+    }
+
+    fn age(&self, view: &PodView) -> Duration {
+        view.created.map_or(Duration::ZERO, |created| self.ago(created))
+    }
+
+    fn ago(&self, seconds: i64) -> Duration {
+        let now = self.inner.clock.now().timestamp();
+        Duration::from_secs(u64::try_from(now.saturating_sub(seconds)).unwrap_or(0))
+    }
+
+    fn retry_in(&mut self, wait: Duration) {
+        self.retry = Some(Instant::now() + wait);
+    }
+
+    fn retry_later(&mut self) {
+        self.retry_in(self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_WAIT);
+    }
+
+    /// Waits before what failed is tried again, unless there is an order.
+    async fn wait_a_little(&mut self) {
+        let pause = self.pause;
+        self.pause = (self.pause * 2).min(LONGEST_WAIT);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            Ok(()) = self.orders.changed() => {}
+        }
+    }
+
+    async fn database_is_away(&mut self, error: &olake_shared::store::StoreError) {
+        tracing::warn!(pod = self.name, %error, "an attempt waits for the database");
+        let pause = self.pause;
+        self.pause = (self.pause * 2).min(LONGEST_WAIT);
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn refusal(error: &CallError) -> String {
+    match error.code() {
+        Some(404) => format!("{error}. Does the namespace of the connectors (kubernetes.namespace) exist?"),
+        _ => error.to_string(),
+    }
+}
+
+/// The limit of memory that a pod was made with.
+fn memory_of(pod: &k8s_openapi::api::core::v1::Pod) -> Option<u64> {
+    let container = pod.spec.as_ref()?.containers.iter().find(|c| c.name == super::shape::CONNECTOR)?;
+    let limit = container.resources.as_ref()?.limits.as_ref()?.get("memory")?;
+    olake_shared::domain::quantity::bytes(&limit.0).ok()
+}
+
+/// What an attempt left of which nothing is known.
+fn nothing() -> Ending {
+    Ending {
+        progress: Progress::default(),
+        streams: None,
+        difference: None,
+        console_tail: Vec::new(),
+        findings: None,
+    }
+}

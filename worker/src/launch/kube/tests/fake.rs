@@ -1,0 +1,310 @@
+//! A Kubernetes API server without a cluster: pods, Secrets and events of one namespace, with a watch. Statuses are set by
+//! the test.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use futures::stream;
+use kube::{Client, Config};
+use poem::{
+    Body, Endpoint, EndpointExt, IntoResponse, Request, Response, Server,
+    endpoint::make,
+    http::{Method, StatusCode},
+    listener::{Acceptor, Listener, TcpListener},
+};
+use serde_json::{Value, json};
+use tokio::{sync::Notify, task::JoinHandle};
+
+/// The server. It ends with the last clone's task.
+#[derive(Clone)]
+pub struct Fake {
+    state: Arc<Mutex<State>>,
+    changed: Arc<Notify>,
+    _task: Arc<Ends>,
+    pub client: Client,
+}
+
+struct Ends(JoinHandle<()>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[derive(Default)]
+struct State {
+    pods: BTreeMap<String, Value>,
+    secrets: BTreeMap<String, Value>,
+    version: u64,
+    /// Watch events, with their versions.
+    log: Vec<(u64, String)>,
+    calls: Vec<String>,
+    is_down: bool,
+    refusal: Option<(u16, String)>,
+    events: Vec<Value>,
+    agent_log: String,
+}
+
+impl State {
+    fn put(&mut self, kind: &str, name: &str, mut pod: Value) -> Value {
+        self.version += 1;
+        pod["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        self.pods.insert(name.to_owned(), pod.clone());
+        self.tell(kind, &pod);
+        pod
+    }
+
+    fn tell(&mut self, kind: &str, pod: &Value) {
+        // A watch with our selector loses sight of what no longer has the label.
+        let is_ours = pod["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "olake-worker";
+        let kind = if is_ours { kind } else { "DELETED" };
+        self.log.push((self.version, json!({"type": kind, "object": pod}).to_string() + "\n"));
+    }
+
+    fn remove_if_done(&mut self, name: &str) {
+        let is_done = self.pods.get(name).is_some_and(|pod| {
+            let has_finalizer = pod["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+            pod["metadata"]["deletionTimestamp"].is_string() && !has_finalizer
+        });
+        if is_done && let Some(pod) = self.pods.remove(name) {
+            self.version += 1;
+            self.tell("DELETED", &pod);
+        }
+    }
+}
+
+impl Fake {
+    pub async fn start() -> Self {
+        let state = Arc::new(Mutex::new(State::default()));
+        let changed = Arc::new(Notify::new());
+        let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.unwrap();
+        let address = acceptor.local_addr()[0].as_socket_addr().unwrap().to_owned();
+        let app = app(state.clone(), changed.clone());
+        let task = tokio::spawn(async move {
+            let _ = Server::new_with_acceptor(acceptor).run(app).await;
+        });
+        let mut config = Config::new(format!("http://{address}").parse().unwrap());
+        config.default_retry = false;
+        let client = Client::try_from(config).unwrap();
+        Self { state, changed, _task: Arc::new(Ends(task)), client }
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let done = change(&mut self.state.lock().unwrap());
+        self.changed.notify_waiters();
+        done
+    }
+
+    /// Sets the status of a pod.
+    pub fn status(&self, name: &str, status: Value) {
+        self.change(name, |pod| pod["status"] = status);
+    }
+
+    /// Changes a pod.
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        self.with(|state| {
+            let mut pod = state.pods.get(name).unwrap_or_else(|| panic!("no pod {name}")).clone();
+            change(&mut pod);
+            state.put("MODIFIED", name, pod);
+        });
+    }
+
+    /// Removes a pod at once, as whoever takes off the finalizer does.
+    pub fn lose(&self, name: &str) {
+        self.change(name, |pod| {
+            pod["metadata"]["finalizers"] = json!([]);
+            pod["metadata"]["deletionTimestamp"] = json!("2026-11-24T10:00:00Z");
+        });
+        self.with(|state| state.remove_if_done(name));
+    }
+
+    pub fn set_down(&self, is_down: bool) {
+        self.with(|state| state.is_down = is_down);
+    }
+
+    /// Refuses to make pods.
+    pub fn refuse(&self, code: u16, message: &str) {
+        self.with(|state| state.refusal = Some((code, message.to_owned())));
+    }
+
+    pub fn add_event(&self, name: &str, reason: &str, message: &str) {
+        let event =
+            json!({"metadata": {}, "involvedObject": {"name": name}, "reason": reason, "message": message});
+        self.with(|state| state.events.push(event));
+    }
+
+    pub fn set_agent_log(&self, text: &str) {
+        self.with(|state| text.clone_into(&mut state.agent_log));
+    }
+
+    pub fn pod(&self, name: &str) -> Option<Value> {
+        self.with(|state| state.pods.get(name).cloned())
+    }
+
+    pub fn secrets(&self) -> Vec<String> {
+        self.with(|state| state.secrets.keys().cloned().collect())
+    }
+
+    /// The calls that changed something, or tried to.
+    pub fn calls(&self) -> Vec<String> {
+        self.with(|state| state.calls.clone())
+    }
+
+    pub fn put_pod(&self, pod: Value) {
+        let name = pod["metadata"]["name"].as_str().unwrap().to_owned();
+        self.with(|state| state.put("ADDED", &name, pod));
+    }
+}
+
+fn app(state: Arc<Mutex<State>>, changed: Arc<Notify>) -> impl Endpoint {
+    make(move |request: Request| {
+        let (state, changed) = (state.clone(), changed.clone());
+        async move { Ok::<_, poem::Error>(answer(request, state, changed).await) }
+    })
+    .map_to_response()
+}
+
+async fn answer(mut request: Request, state: Arc<Mutex<State>>, changed: Arc<Notify>) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let body = request.take_body().into_bytes().await.unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let words: Vec<&str> = path.trim_start_matches("/api/v1/namespaces/olake").split('/').skip(1).collect();
+    if query.contains("watch=true") {
+        if state.lock().unwrap().is_down {
+            return status(503, "the server is going down");
+        }
+        return watch(&query, state, changed);
+    }
+    let answer = act(&method, &words, &query, body, &mut state.lock().unwrap());
+    changed.notify_waiters();
+    answer
+}
+
+fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut State) -> Response {
+    if *method != Method::GET {
+        let grace = body.get("gracePeriodSeconds").map(|grace| format!(" {grace}")).unwrap_or_default();
+        state.calls.push(format!("{method} {}{grace}", words.first().unwrap_or(&"")));
+    }
+    if state.is_down {
+        return status(503, "the server is going down");
+    }
+    let version = state.version.to_string();
+    let list = |items: Vec<Value>| {
+        json(
+            json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": version}, "items": items}),
+        )
+    };
+    match (method.as_str(), words) {
+        ("GET", ["pods"]) => {
+            let selected = query.contains("labelSelector");
+            let is_ours = |pod: &&Value| {
+                !selected || pod["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "olake-worker"
+            };
+            list(state.pods.values().filter(is_ours).cloned().collect())
+        }
+        ("GET", ["secrets"]) => list(state.secrets.values().cloned().collect()),
+        ("GET", ["events"]) => list(state.events.clone()),
+        ("POST", ["pods"]) => {
+            if let Some((code, message)) = &state.refusal {
+                return status(*code, message);
+            }
+            let name = body["metadata"]["name"].as_str().unwrap().to_owned();
+            if state.pods.contains_key(&name) {
+                return status(409, "pods already exists");
+            }
+            let mut pod = body;
+            pod["metadata"]["uid"] = json!(format!("uid-{}", state.version));
+            pod["status"] = json!({"phase": "Pending"});
+            json(state.put("ADDED", &name, pod))
+        }
+        ("POST", ["secrets"]) => {
+            let name = body["metadata"]["name"].as_str().unwrap().to_owned();
+            if state.secrets.contains_key(&name) {
+                return status(409, "secrets already exists");
+            }
+            state.secrets.insert(name, body.clone());
+            json(body)
+        }
+        ("GET", ["pods", name]) => match state.pods.get(*name) {
+            Some(pod) => json(pod.clone()),
+            None => status(404, "pods not found"),
+        },
+        ("GET", ["pods", _, "log"]) => state.agent_log.clone().into_response(),
+        ("PATCH", ["pods", name]) => {
+            let Some(mut pod) = state.pods.get(*name).cloned() else { return status(404, "pods not found") };
+            if body["metadata"].get("$deleteFromPrimitiveList/finalizers").is_some() {
+                pod["metadata"]["finalizers"] = json!([]);
+            }
+            if let Some(labels) = body["metadata"]["labels"].as_object() {
+                pod["metadata"]["labels"] = json!(labels);
+            }
+            let pod = state.put("MODIFIED", name, pod);
+            state.remove_if_done(name);
+            json(pod)
+        }
+        ("DELETE", ["pods", name]) => {
+            let Some(mut pod) = state.pods.get(*name).cloned() else { return status(404, "pods not found") };
+            pod["metadata"]["deletionTimestamp"] = json!("2026-11-24T10:00:00Z");
+            pod["metadata"]["deletionGracePeriodSeconds"] = body["gracePeriodSeconds"].clone();
+            let pod = state.put("MODIFIED", name, pod);
+            state.remove_if_done(name);
+            json(pod)
+        }
+        ("PATCH", ["secrets", name]) => match state.secrets.get(*name) {
+            Some(secret) => json(secret.clone()),
+            None => status(404, "secrets not found"),
+        },
+        ("DELETE", ["secrets", name]) => match state.secrets.remove(*name) {
+            Some(secret) => json(secret),
+            None => status(404, "secrets not found"),
+        },
+        _ => status(404, "no such call"),
+    }
+}
+
+fn watch(query: &str, state: Arc<Mutex<State>>, changed: Arc<Notify>) -> Response {
+    let since =
+        query.split('&').find_map(|part| part.strip_prefix("resourceVersion=")).and_then(|n| n.parse().ok());
+    let lines = stream::unfold((since.unwrap_or(0u64), state, changed), |(at, state, changed)| async move {
+        loop {
+            let woken = changed.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            {
+                let state = state.lock().unwrap();
+                if state.is_down {
+                    return None;
+                }
+                let new: Vec<&(u64, String)> =
+                    state.log.iter().filter(|(version, _)| *version > at).collect();
+                if let Some((newest, _)) = new.last() {
+                    let text: String = new.iter().map(|(_, line)| line.as_str()).collect();
+                    let newest = *newest;
+                    drop(new);
+                    let next = Some((Ok::<_, std::io::Error>(text), newest));
+                    break next;
+                }
+            }
+            woken.await;
+        }
+        .map(|(text, newest)| (text, (newest, state, changed)))
+    });
+    Response::builder().content_type("application/json").body(Body::from_bytes_stream(lines))
+}
+
+fn json(value: Value) -> Response {
+    Response::builder().content_type("application/json").body(value.to_string())
+}
+
+fn status(code: u16, message: &str) -> Response {
+    let body =
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code});
+    Response::builder()
+        .status(StatusCode::from_u16(code).unwrap())
+        .content_type("application/json")
+        .body(body.to_string())
+}
