@@ -1,12 +1,12 @@
 //! The command line of `olake-worker`.
 
-use std::{io::Write, path::PathBuf, sync::Arc};
+use std::{io::Write, path::PathBuf, sync::Arc, time::Duration};
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use olake_shared::{
     bell::{Bell, BellError, open_client},
     clock::SystemClock,
-    config::{self, Config, ConfigError, Deployment, Secret, Sources},
+    config::{self, Config, ConfigError, Deployment, LogConfig, LogFormat, Secret, Sources},
     crypto::KeyRing,
     events::Events,
     shutdown,
@@ -20,7 +20,13 @@ use crate::{
     internal::{self, Internal, InternalError},
     launch::{
         LaunchError, Launcher,
-        kube::{KubeError, KubeLauncher, budget::Budget, ledger::DatabaseLedger, settings::KubeSettings},
+        kube::{
+            KubeError, KubeLauncher,
+            budget::Budget,
+            cleanup::{Cleanup, CleanupError},
+            ledger::DatabaseLedger,
+            settings::KubeSettings,
+        },
         process::{ProcessLauncher, ProcessSettings},
     },
     reconcile::{Deadlines, Elsewhere, Settings, StartError, Worker},
@@ -65,6 +71,33 @@ pub enum Command {
     Run,
     /// Print the settings in force as TOML, secrets masked, with where each came from
     Config,
+    /// Stop all connectors on Kubernetes, then the workers, and leave nothing behind: what the chart's uninstallation does
+    ///
+    /// It reads no settings, and uses the service account of its pod, or a kubeconfig. It may be done again.
+    Cleanup(CleanupArguments),
+}
+
+/// What is cleaned up.
+#[derive(Debug, Args)]
+pub struct CleanupArguments {
+    /// The namespace of the connectors
+    #[arg(long, value_name = "NAME")]
+    namespace: String,
+    /// The Deployment of the workers, which is scaled to none once their connectors have ended
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = deployment)]
+    workers: Option<(String, String)>,
+    /// How long connectors may take to stop
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    grace_seconds: u32,
+}
+
+fn deployment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok((namespace.to_owned(), name.to_owned()))
+        }
+        _ => Err("it is given as NAMESPACE/NAME".to_owned()),
+    }
 }
 
 /// Why a command failed.
@@ -91,6 +124,9 @@ pub enum CommandError {
     /// Kubernetes cannot be used.
     #[error(transparent)]
     Kubernetes(#[from] KubeError),
+    /// Not everything was cleaned up.
+    #[error(transparent)]
+    Cleanup(#[from] CleanupError),
     /// The worker does not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -107,12 +143,17 @@ pub enum CommandError {
 /// # Errors
 /// [`CommandError`], in words for the person at the terminal.
 pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
-    let config = Config::load(Deployment::Services, Sources::of_process(arguments.config, Vec::new()))?;
+    let config = || Config::load(Deployment::Services, Sources::of_process(arguments.config, Vec::new()));
     match arguments.command {
-        Command::Run => work(&config).await,
+        Command::Run => work(&config()?).await,
         Command::Config => std::io::stdout()
-            .write_all(config.masked_toml().as_bytes())
+            .write_all(config()?.masked_toml().as_bytes())
             .map_err(|source| CommandError::Io { what: "the settings cannot be printed", source }),
+        Command::Cleanup(CleanupArguments { namespace, workers, grace_seconds }) => {
+            telemetry::init(&LogConfig { format: LogFormat::Auto, filter: "info".to_owned() })?;
+            let grace = Duration::from_secs(grace_seconds.into());
+            Ok(Cleanup { namespace, workers, grace }.run().await?)
+        }
     }
 }
 

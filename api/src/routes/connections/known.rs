@@ -197,15 +197,15 @@ mod tests {
         let runs = images();
         let expect = |kind: &str, version: &str| (kind.to_owned(), version.to_owned());
         assert_eq!(kind(source(&runs, "postgres", "v7.1.0", "")), expect("postgres", "v7.1.0"));
-        assert_eq!(kind(destination(&runs, "parquet", "v1.2.3", None, None)), expect("mysql", "v1.2.3"));
-        assert_eq!(kind(destination(&runs, "iceberg", "v1.2.3", None, None)), expect("postgres", "v1.2.3"));
+        assert_eq!(kind(destination(&runs, "parquet", "v1.2.3", (None, None))), expect("mysql", "v1.2.3"));
+        assert_eq!(kind(destination(&runs, "iceberg", "v1.2.3", (None, None))), expect("postgres", "v1.2.3"));
         assert!(check_against(&runs, Side::Destination, "iceberg", "v0.9.4", "").is_ok());
         for version in ["v0.2.0", "latest", "0.9.4"] {
             assert!(source(&runs, "postgres", version, "").is_err(), "{version}");
-            assert!(destination(&runs, "parquet", version, None, None).is_err(), "{version}");
+            assert!(destination(&runs, "parquet", version, (None, None)).is_err(), "{version}");
         }
         assert!(source(&runs, "oracle", "v0.9.4", "").is_err());
-        assert!(destination(&runs, "delta", "v0.9.4", None, None).is_err());
+        assert!(destination(&runs, "delta", "v0.9.4", (None, None)).is_err());
     }
 
     fn kind(found: Result<RunnableConnector, Problem>) -> (String, String) {

@@ -210,6 +210,11 @@ impl Cluster {
         self.list(&self.pods).await
     }
 
+    /// Everything in the namespace, with its status.
+    pub async fn list_whole_pods(&self) -> Result<Vec<Pod>, CallError> {
+        Ok(self.call(self.pods.list(&ListParams::default().match_any())).await?.items)
+    }
+
     /// Everything in the namespace, whatever its labels are. What is in the Secrets is not read.
     pub async fn list_secrets(&self) -> Result<Vec<Listed>, CallError> {
         self.list(&self.secrets).await

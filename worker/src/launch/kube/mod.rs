@@ -5,13 +5,14 @@
 //! - [`watch`]: the one watch over all our pods; [`view`]: what matters of a pod;
 //! - [`classify`]: what its status means; [`drive`]: one attempt, to its end;
 //! - [`ledger`]: what is asked of the database; [`printed`]: what an agent could not tell otherwise;
-//! - [`sweep`]: what is left over.
+//! - [`sweep`]: what is left over; [`cleanup`]: nothing is left when all of it goes.
 //!
 //! A pod outlives its worker. Whoever takes its task over finds it by its name and goes on. Starts are guarded by the
 //! permit that the agent asks for (`worker/src/internal`): a pod alone starts nothing.
 
 pub mod budget;
 mod classify;
+pub mod cleanup;
 mod cluster;
 mod drive;
 pub mod ledger;

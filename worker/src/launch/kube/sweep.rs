@@ -91,7 +91,8 @@ impl Inner {
     }
 }
 
-fn attempt_of(one: &Listed) -> Option<Key> {
+/// The attempt that something belongs to, by its name or its labels; none if it is not ours.
+pub(super) fn attempt_of(one: &Listed) -> Option<Key> {
     attempt_of_name(&one.name).or_else(|| attempt_of_labels(one.metadata.labels.as_ref()?))
 }
 

@@ -1,0 +1,181 @@
+//! What the chart's uninstallation does first, as `olake-worker cleanup`: connectors are stopped while workers are still
+//! there to store their last states, then the workers are, and then nothing of ours is left behind, above all no finalizer
+//! that would hold pods and their namespace for ever.
+//!
+//! It reads no configuration and no database, and may be done again. Its rights: in the connectors' namespace pods list,
+//! patch, delete and secrets list, delete; `deployments/scale` get and patch of the workers.
+
+use std::time::Duration;
+
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    KubeError,
+    budget::Budget,
+    cluster::{CallError, Cluster},
+    sweep::attempt_of,
+};
+
+/// How often it looks.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How much longer than their grace the ends of connectors are waited for: the agent tells the rest, a worker stores it.
+const SLACK: Duration = Duration::from_secs(10);
+/// How long the end of the workers, and of what is left, is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a call is tried that Kubernetes does not answer.
+const TRIES: u32 = 5;
+/// The grace of what is left when no worker is there any more.
+const LAST_GRACE: u32 = 5;
+
+/// What is to be cleaned up.
+#[derive(Clone, Debug)]
+pub struct Cleanup {
+    /// The namespace of the connectors.
+    pub namespace: String,
+    /// The Deployment of the workers: its namespace and its name.
+    pub workers: Option<(String, String)>,
+    /// How long connectors may take to stop.
+    pub grace: Duration,
+}
+
+/// Why something may be left.
+#[derive(Debug, thiserror::Error)]
+pub enum CleanupError {
+    /// How Kubernetes is reached.
+    #[error(transparent)]
+    Kube(#[from] KubeError),
+    /// Kubernetes said no, or nothing.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// It took too long.
+    #[error("{0} after {1} s")]
+    Late(&'static str, u64),
+}
+
+impl Cleanup {
+    /// Cleans up, with the service account of the pod that this runs in, or a kubeconfig.
+    ///
+    /// # Errors
+    /// [`CleanupError`]; then it can be done again.
+    pub async fn run(&self) -> Result<(), CleanupError> {
+        let config = kube::Config::infer().await.map_err(|error| KubeError::Config(error.to_string()))?;
+        let client = Client::try_from(config).map_err(KubeError::from)?;
+        self.run_with(client).await
+    }
+
+    /// As [`Self::run`], with a client of one's own.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_with(&self, client: Client) -> Result<(), CleanupError> {
+        let cluster = Cluster::new(client.clone(), &self.namespace, Budget::new(50, 100));
+        let grace = u32::try_from(self.grace.as_secs()).unwrap_or(u32::MAX);
+        let stopped = delete_pods(&cluster, grace).await?;
+        tracing::info!(pods = stopped, "connectors are told to stop");
+        self.wait_for_ends(&cluster).await?;
+        if let Some((namespace, name)) = &self.workers {
+            stop_workers(client, namespace, name).await?;
+        }
+        let began = Instant::now();
+        // What workers started meanwhile, and what none of them has let go.
+        while remove_rest(&cluster).await? > 0 {
+            if began.elapsed() > PATIENCE {
+                return Err(CleanupError::Late("there are still pods or Secrets", PATIENCE.as_secs()));
+            }
+            sleep(PAUSE).await;
+        }
+        tracing::info!(namespace = self.namespace, "nothing is left");
+        Ok(())
+    }
+
+    /// Until no connector runs, or their grace is over: then they have been killed.
+    async fn wait_for_ends(&self, cluster: &Cluster) -> Result<(), CleanupError> {
+        let until = Instant::now() + self.grace + SLACK;
+        while Instant::now() < until {
+            let pods = again(|| cluster.list_whole_pods()).await?;
+            if !pods.iter().any(lives) {
+                return Ok(());
+            }
+            sleep(PAUSE).await;
+        }
+        tracing::warn!("some connectors had to be killed");
+        Ok(())
+    }
+}
+
+/// Whether a pod of ours may still run something, or waits for a worker to store its end.
+fn lives(pod: &Pod) -> bool {
+    let is_ours =
+        pod.metadata.name.as_deref().is_some_and(|name| super::names::attempt_of_name(name).is_some());
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    is_ours && !matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+async fn delete_pods(cluster: &Cluster, grace: u32) -> Result<usize, CleanupError> {
+    let mut deleted = 0;
+    for pod in again(|| cluster.list_pods()).await?.iter().filter(|pod| attempt_of(pod).is_some()) {
+        again(|| cluster.delete_pod(&pod.name, None, grace)).await?;
+        deleted += 1;
+    }
+    Ok(deleted)
+}
+
+async fn stop_workers(client: Client, namespace: &str, name: &str) -> Result<(), CleanupError> {
+    let deployments: Api<Deployment> = Api::namespaced(client, namespace);
+    let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
+    let scaled = again(|| async {
+        Ok::<_, CallError>(deployments.patch_scale(name, &PatchParams::default(), &none).await?)
+    });
+    match scaled.await {
+        // Somebody was faster.
+        Err(error) if error.code() == Some(404) => return Ok(()),
+        scaled => scaled?,
+    };
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        let scale = again(|| async { Ok::<_, CallError>(deployments.get_scale(name).await?) }).await?;
+        if scale.status.is_none_or(|status| status.replicas == 0) {
+            tracing::info!(namespace, name, "the workers have ended");
+            return Ok(());
+        }
+        sleep(PAUSE).await;
+    }
+    Err(CleanupError::Late("the workers have not ended", PATIENCE.as_secs()))
+}
+
+/// Removes what there is. Says how much that was.
+async fn remove_rest(cluster: &Cluster) -> Result<usize, CleanupError> {
+    let mut number = delete_pods(cluster, LAST_GRACE).await?;
+    for pod in again(|| cluster.list_pods()).await?.iter().filter(|pod| attempt_of(pod).is_some()) {
+        again(|| cluster.release_pod(&pod.name)).await?;
+    }
+    for secret in again(|| cluster.list_secrets()).await?.iter().filter(|secret| attempt_of(secret).is_some())
+    {
+        again(|| cluster.delete_secret(&secret.name)).await?;
+        number += 1;
+    }
+    Ok(number)
+}
+
+/// Tries a call until Kubernetes answers.
+async fn again<T, F>(call: impl Fn() -> F) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    for _ in 1..TRIES {
+        match call().await {
+            Err(CallError::Unreachable(why)) => {
+                tracing::warn!(why, "tried again");
+                sleep(PAUSE).await;
+            }
+            answer => return answer,
+        }
+    }
+    call().await
+}
