@@ -66,6 +66,9 @@ use crate::{
 /// How long a worker that stops, and runs nothing any more, waits for the database's last answers.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
 
+/// How often a start is tried while the database is away.
+const START_TRIES: u32 = 10;
+
 /// How a worker works.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -234,7 +237,25 @@ impl Worker {
         }
     }
 
+    /// Registers. A database that is slow to answer is asked again for a while: whoever starts many workers at once, or
+    /// the database with them, wants them up.
     async fn start(&self) -> Result<(), StartError> {
+        let mut tries = 1;
+        loop {
+            match self.try_to_start().await {
+                Err(StartError::Store(error))
+                    if error.is_unavailable() && tries < START_TRIES && !self.stop.is_cancelled() =>
+                {
+                    tracing::warn!(%error, "the database is not there yet; the start is tried again");
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                started => return started,
+            }
+        }
+    }
+
+    async fn try_to_start(&self) -> Result<(), StartError> {
         let asked = Instant::now();
         let row = self.row();
         self.queue.register(&row, self.settings.lease).await?;
