@@ -63,7 +63,7 @@ pub(super) enum Start {
 /// What following a connector came to.
 enum Followed {
     /// It has ended, and nothing of it lives.
-    Ended(Ended),
+    Ended(Box<Ended>),
     /// Nobody will tell of its end.
     Vanished,
     /// It is followed no longer, and goes on under another worker.
@@ -172,7 +172,7 @@ impl<'a> Attempt<'a> {
             Err(failure) => return Some(Final::bare(Outcome::Bad(failure))),
         };
         let end = match self.follow(running).await {
-            Followed::Ended(ended) => self.finish(Some(ended)).await,
+            Followed::Ended(ended) => self.finish(Some(*ended)).await,
             Followed::Vanished => self.finish(None).await,
             Followed::Forced => self.forced(),
             Followed::Left => return None,
@@ -265,7 +265,7 @@ impl<'a> Attempt<'a> {
             left
         };
         tokio::select! {
-            ended = self.take_updates(&mut updates, &started) => ended.map_or(Followed::Vanished, Followed::Ended),
+            ended = self.take_updates(&mut updates, &started) => ended.map_or(Followed::Vanished, |ended| Followed::Ended(Box::new(ended))),
             left = stopper => left,
         }
     }
@@ -402,6 +402,13 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// Says in the task's log what is missing of it, or of what the connector left.
+    fn take_gaps(&mut self, gaps: Vec<String>) {
+        let time = self.worker.queue.now();
+        let line = |message| output::LogLine { level: output::Level::Warn, time, message, json: None };
+        self.take_lines(gaps.into_iter().map(line).collect());
+    }
+
     /// The end of the console, when a run failed without a word of its own in its log: a crash is told there alone.
     fn take_console(&mut self, seen: &Seen, tail: &[String]) {
         let failed = !matches!(seen, Seen::Exit(Exit::Code(0)));
@@ -432,8 +439,11 @@ impl<'a> Attempt<'a> {
             None => (Seen::Vanished, None),
             Some(ended) => {
                 let mut rest = ended.rest;
+                // Who has stored the lines himself has numbered them, too: what is missing can be said behind them.
+                let mut gaps = Vec::new();
                 if let Some(findings) = rest.findings.take() {
                     self.take_findings(findings, rest.progress.first_line);
+                    gaps = rest.progress.errors.iter().map(ToString::to_string).collect();
                 }
                 if let Some(state) = rest.progress.state {
                     self.state = Some(state.into_string());
@@ -441,6 +451,7 @@ impl<'a> Attempt<'a> {
                 // Lines go in parts of their own, so that the last transaction stays small.
                 let log = Progress { state: None, stats: rest.progress.stats, ..rest.progress };
                 self.write(log).await;
+                self.take_gaps(gaps);
                 self.take_console(&ended.seen, &rest.console_tail);
                 self.flush().await;
                 let catalog =

@@ -517,7 +517,7 @@ async fn what_is_left_over_is_swept_by_name_and_by_label_and_what_runs_is_not() 
     assert_eq!(removed, 2);
     assert!(stage.fake.pod(&name(gone)).is_none() && stage.fake.pod("renamed").is_none());
     assert!(stage.fake.pod("somebodys").is_some() && stage.fake.pod(&stage.pod).is_some());
-    assert_eq!(stage.fake.secrets(), [stage.pod.clone()]);
+    assert_eq!(stage.fake.secrets(), std::slice::from_ref(&stage.pod));
 }
 
 #[tokio::test]

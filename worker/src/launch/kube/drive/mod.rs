@@ -7,11 +7,14 @@
 //!   started is over only when that pod's connector has ended, or the pod is gone;
 //! - whoever drops the receiver of the updates ends this task, and nothing else: the pod runs on.
 
+mod begin;
+mod end;
+
 use std::{sync::Arc, time::Duration};
 
 use olake_shared::{
     domain::task::{FailureClass, TaskPhase},
-    store::tasks::pods::PermitState,
+    store::StoreError,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -20,16 +23,15 @@ use tokio::{
 
 use super::{
     Inner,
-    classify::{self, Known, Stage, WaitFor, Waiting},
-    cluster::CallError,
-    names::{self, Key, attempt_of_labels},
+    classify::{self, Stage, WaitFor, Waiting},
+    names::{self, Key},
     plan::Plan,
     view::PodView,
     watch::Sight,
 };
 use crate::{
-    agent::follow::{Ending, Progress},
-    launch::{Ended, Launch, Placed, Seen, Update},
+    agent::follow::Ending,
+    launch::{Launch, Placed, Update},
 };
 
 /// The wait before what failed is tried again; it doubles up to [`LONGEST_WAIT`].
@@ -138,11 +140,11 @@ impl Drive {
         let updates = self.updates.clone();
         tokio::select! {
             () = updates.closed() => {}
-            () = self.to_the_end(begin) => {}
+            () = self.drive_on(begin) => {}
         }
     }
 
-    async fn to_the_end(&mut self, begin: Begin) {
+    async fn drive_on(&mut self, begin: Begin) {
         let begun = match begin {
             Begin::Make(plan) => self.make(&plan).await,
             Begin::Find(launch) => self.find(launch).await,
@@ -153,152 +155,6 @@ impl Drive {
         };
         let ended = self.finish(end).await;
         let _ = self.updates.send(Update::Ended(ended)).await;
-    }
-
-    // ---- The beginning ----
-
-    /// Finds the pod of an attempt that another worker has begun. Some: it is over.
-    async fn find(&mut self, launch: Option<Box<Launch>>) -> Option<End> {
-        loop {
-            match self.inner.cluster.pod(&self.name).await {
-                Ok(Some(pod)) => {
-                    self.memory = memory_of(&pod);
-                    self.saw(&pod).await;
-                    return None;
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    if self.orders.borrow_and_update().stop
-                        && let Some(end) = self.end_before_start(TOLD_TO_STOP).await
-                    {
-                        return Some(end);
-                    }
-                    self.tell(TaskPhase::Scheduling, Some(error.to_string())).await;
-                    self.wait_a_little().await;
-                }
-            }
-        }
-        let permit = loop {
-            match self.inner.ledger.permit(self.key).await {
-                Ok(permit) => break permit,
-                Err(error) => self.database_is_away(&error).await,
-            }
-        };
-        match (permit, launch) {
-            (PermitState::Given, _) => Some(End::Gone),
-            (PermitState::Closed, _) => Some(self.never("it was ended before its connector started")),
-            (PermitState::Open, Some(launch)) => {
-                let token = self.inner.ledger.token(self.key);
-                match Plan::of(&launch, token, &self.inner.settings, &self.inner.profiles) {
-                    Ok(plan) => self.make(&plan).await,
-                    Err(error) => self.give_up(error.class(), error.to_string()).await,
-                }
-            }
-            (PermitState::Open, None) => {
-                let why = "what it works with cannot be read any more, and its pod is gone";
-                self.give_up(FailureClass::Infrastructure, why.to_owned()).await
-            }
-        }
-    }
-
-    /// Makes Secret and pod. Some: it will never start.
-    async fn make(&mut self, plan: &Plan) -> Option<End> {
-        self.memory = plan.memory;
-        let begun = Instant::now();
-        loop {
-            if self.orders.borrow_and_update().stop
-                && let Some(end) = self.end_before_start(TOLD_TO_STOP).await
-            {
-                return Some(end);
-            }
-            // A call that was under way when the order came may have made it: whoever removes the attempt finds it.
-            let mut orders = self.orders.clone();
-            let made = tokio::select! {
-                made = self.try_make(plan) => made,
-                Ok(()) = orders.changed() => continue,
-            };
-            let error = match made {
-                Ok(()) => {
-                    self.pause = FIRST_WAIT;
-                    return None;
-                }
-                Err(error) => error,
-            };
-            let is_final = match &error {
-                CallError::Unreachable(_) => false,
-                // Others may end meanwhile.
-                CallError::Refused { message, .. } if message.contains("exceeded quota") => {
-                    begun.elapsed() >= self.inner.settings.schedule
-                }
-                CallError::Refused { .. } => true,
-            };
-            if is_final {
-                let end = self.give_up(FailureClass::Unschedulable, refusal(&error)).await;
-                if end.is_some() {
-                    return end;
-                }
-            } else {
-                self.tell(TaskPhase::Scheduling, Some(error.to_string())).await;
-            }
-            self.wait_a_little().await;
-        }
-    }
-
-    async fn try_make(&mut self, plan: &Plan) -> Result<(), CallError> {
-        let cluster = &self.inner.cluster;
-        match cluster.create_secret(&plan.secret).await {
-            Err(error) if error.code() != Some(409) => return Err(error),
-            // Made by a try whose answer was lost, or by the worker before.
-            _ => {}
-        }
-        let pod = match cluster.create_pod(&plan.pod).await {
-            Ok(pod) => pod,
-            Err(error) if error.code() == Some(409) => match cluster.pod(&self.name).await? {
-                Some(pod)
-                    if pod
-                        .metadata
-                        .labels
-                        .as_ref()
-                        .and_then(attempt_of_labels)
-                        .is_none_or(|key| key == self.key) =>
-                {
-                    pod
-                }
-                Some(_) => {
-                    let message = format!("there is a pod {} that is not of this attempt", self.name);
-                    return Err(CallError::Refused { code: 409, message });
-                }
-                // Gone in between.
-                None => return Err(error.into_passing()),
-            },
-            Err(error) => return Err(error),
-        };
-        self.saw(&pod).await;
-        if let Some(uid) = pod.metadata.uid {
-            let (inner, name) = (self.inner.clone(), self.name.clone());
-            tokio::spawn(async move {
-                if let Err(error) = inner.cluster.own_secret(&name, &uid).await {
-                    tracing::warn!(pod = name, %error, "its Secret has no owner: a sweep removes it");
-                }
-            });
-        }
-        Ok(())
-    }
-
-    /// A pod was made or read by a call of ours.
-    async fn saw(&mut self, pod: &k8s_openapi::api::core::v1::Pod) {
-        self.inner.pods.see_first(self.key, PodView::of(pod));
-        let is_labelled = pod.metadata.labels.as_ref().and_then(attempt_of_labels) == Some(self.key);
-        self.is_hidden = !is_labelled;
-        if self.is_hidden {
-            match self.inner.cluster.label_pod(&self.name, self.key).await {
-                Ok(()) => {
-                    tracing::warn!(pod = self.name, "the labels of a pod were changed, and are put back")
-                }
-                Err(error) => tracing::warn!(pod = self.name, %error, "the labels of a pod were changed"),
-            }
-            self.retry_in(LOOK_EVERY);
-        }
     }
 
     // ---- While it is there ----
@@ -320,7 +176,10 @@ impl Drive {
 
     async fn wait_for_news(&mut self) {
         let deadline = self.wait.map(|(what, since)| since + self.limit(what));
-        let wake = [deadline.filter(|at| *at > Instant::now()), self.retry].into_iter().flatten().min();
+        // One that has passed is acted on at once, and after that again when what failed then is tried again.
+        let deadline =
+            deadline.filter(|at| self.verdict.is_none() && (self.retry.is_none() || *at > Instant::now()));
+        let wake = [deadline, self.retry].into_iter().flatten().min();
         let timer = async {
             match wake {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -504,121 +363,6 @@ impl Drive {
         }
     }
 
-    // ---- The end ----
-
-    async fn finish(&mut self, end: End) -> Ended {
-        let (seen, left) = match end {
-            End::NeverStarted(class, why) => (Seen::NotStarted(class, why), None),
-            End::Gone => {
-                let left = self.gather(None).await;
-                let seen = match self.verdict.take().filter(|_| !self.has_run) {
-                    Some((class, why)) => Seen::NotStarted(class, why),
-                    None => Seen::Failed {
-                        class: FailureClass::Infrastructure,
-                        why: "the pod is gone, and how its connector ended was not seen".to_owned(),
-                        exit_code: None,
-                        may_retry: true,
-                    },
-                };
-                (seen, left)
-            }
-            End::Seen(view) => {
-                let left = self.gather(Some(&view)).await;
-                let memory = self.memory.map(olake_shared::domain::quantity::shown);
-                let known = Known {
-                    has_record: left.as_ref().is_some_and(|left| left.is_whole),
-                    is_ours: self.deleted.is_some() && self.orders.borrow().stop,
-                    memory: memory.as_deref(),
-                    can_grow: self.inner.settings.can_grow(self.memory),
-                };
-                let seen = match self.verdict.take().filter(|_| !self.has_run && !view.has_run()) {
-                    Some((class, why)) => Seen::NotStarted(class, why),
-                    None => classify::end(&view, known),
-                };
-                (seen, left)
-            }
-        };
-        Ended { seen: self.with_events(seen).await, rest: left.map_or_else(nothing, |left| left.ending) }
-    }
-
-    /// What the connector left: what its agent has told, or, when the agent is over without that, what it has printed.
-    async fn gather(&mut self, view: Option<&PodView>) -> Option<Left> {
-        let mut is_over = view.is_none_or(PodView::is_agent_over);
-        loop {
-            // In this order: what it told before it ended is stored by then.
-            match self.inner.ledger.record(self.key).await {
-                Ok(Some(ending)) => return Some(Left { ending, is_whole: true }),
-                Ok(None) if is_over => break,
-                Ok(None) => {}
-                Err(error @ olake_shared::store::StoreError::Database(_)) => {
-                    self.database_is_away(&error).await;
-                    continue;
-                }
-                Err(error) => {
-                    tracing::error!(pod = self.name, %error, "what the agent told at the end cannot be read");
-                    return None;
-                }
-            }
-            if self.retry.is_some_and(|at| Instant::now() >= at) {
-                self.retry = None;
-            }
-            // Told to stop only now: its agent gets less time.
-            let _ = self.obey().await;
-            tokio::select! {
-                () = self.inner.ledger.told(self.key, RECORD_EVERY) => {}
-                Ok(()) = self.seen.changed() => {}
-            }
-            is_over = match &*self.seen.borrow_and_update() {
-                Sight::Here(view) => view.is_agent_over(),
-                Sight::Gone => true,
-                Sight::Unseen => false,
-            };
-        }
-        self.printed(view?).await
-    }
-
-    /// What the agent has printed, since it could not tell it.
-    async fn printed(&mut self, view: &PodView) -> Option<Left> {
-        let text = loop {
-            match self.inner.cluster.agent_log(&view.name).await {
-                Ok(text) => break text,
-                Err(CallError::Refused { message, .. }) => {
-                    tracing::warn!(pod = self.name, message, "what the agent printed cannot be read");
-                    return None;
-                }
-                Err(error) => {
-                    tracing::warn!(pod = self.name, %error, "what the agent printed cannot be read yet");
-                    self.wait_a_little().await;
-                }
-            }
-        };
-        super::printed::read(&text)
-    }
-
-    /// Adds the pod's last events to words that a person reads.
-    async fn with_events(&self, seen: Seen) -> Seen {
-        // Nobody waits for them after a stop, which ends at once whatever Kubernetes does.
-        let is_wanted =
-            !self.orders.borrow().stop && matches!(seen, Seen::NotStarted(..) | Seen::Failed { .. });
-        if !is_wanted {
-            return seen;
-        }
-        let events = self.inner.cluster.events_of(&self.name);
-        let events = match tokio::time::timeout(EVENTS_WITHIN, events).await {
-            Ok(Ok(events)) if !events.is_empty() => {
-                format!("\nThe pod's last events:\n{}", events.join("\n"))
-            }
-            _ => return seen,
-        };
-        match seen {
-            Seen::NotStarted(class, why) => Seen::NotStarted(class, why + &events),
-            Seen::Failed { class, why, exit_code, may_retry } => {
-                Seen::Failed { class, why: why + &events, exit_code, may_retry }
-            }
-            other => other,
-        }
-    }
-
     // ---- What is told ----
 
     async fn tell(&mut self, phase: TaskPhase, why: Option<String>) {
@@ -694,35 +438,10 @@ impl Drive {
         }
     }
 
-    async fn database_is_away(&mut self, error: &olake_shared::store::StoreError) {
+    async fn database_is_away(&mut self, error: &StoreError) {
         tracing::warn!(pod = self.name, %error, "an attempt waits for the database");
         let pause = self.pause;
         self.pause = (self.pause * 2).min(LONGEST_WAIT);
         tokio::time::sleep(pause).await;
-    }
-}
-
-fn refusal(error: &CallError) -> String {
-    match error.code() {
-        Some(404) => format!("{error}. Does the namespace of the connectors (kubernetes.namespace) exist?"),
-        _ => error.to_string(),
-    }
-}
-
-/// The limit of memory that a pod was made with.
-fn memory_of(pod: &k8s_openapi::api::core::v1::Pod) -> Option<u64> {
-    let container = pod.spec.as_ref()?.containers.iter().find(|c| c.name == super::shape::CONNECTOR)?;
-    let limit = container.resources.as_ref()?.limits.as_ref()?.get("memory")?;
-    olake_shared::domain::quantity::bytes(&limit.0).ok()
-}
-
-/// What an attempt left of which nothing is known.
-fn nothing() -> Ending {
-    Ending {
-        progress: Progress::default(),
-        streams: None,
-        difference: None,
-        console_tail: Vec::new(),
-        findings: None,
     }
 }

@@ -1,0 +1,148 @@
+//! The end: what the connector left is gathered, and what it came to is judged.
+
+use olake_shared::{
+    domain::{quantity, task::FailureClass},
+    store::StoreError,
+};
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        classify::{self, Known},
+        cluster::CallError,
+        printed,
+        view::PodView,
+        watch::Sight,
+    },
+    Drive, EVENTS_WITHIN, End, Left, RECORD_EVERY,
+};
+use crate::{
+    agent::follow::{Ending, Progress},
+    launch::{Ended, Seen},
+};
+
+impl Drive {
+    pub(super) async fn finish(&mut self, end: End) -> Ended {
+        let (seen, left) = match end {
+            End::NeverStarted(class, why) => (Seen::NotStarted(class, why), None),
+            End::Gone => {
+                let left = self.gather(None).await;
+                let seen = match self.verdict.take().filter(|_| !self.has_run) {
+                    Some((class, why)) => Seen::NotStarted(class, why),
+                    None => Seen::Failed {
+                        class: FailureClass::Infrastructure,
+                        why: "the pod is gone, and how its connector ended was not seen".to_owned(),
+                        exit_code: None,
+                        may_retry: true,
+                    },
+                };
+                (seen, left)
+            }
+            End::Seen(view) => {
+                let left = self.gather(Some(&view)).await;
+                let memory = self.memory.map(quantity::shown);
+                let known = Known {
+                    has_record: left.as_ref().is_some_and(|left| left.is_whole),
+                    is_ours: self.deleted.is_some() && self.orders.borrow().stop,
+                    memory: memory.as_deref(),
+                    can_grow: self.inner.settings.can_grow(self.memory),
+                };
+                let seen = match self.verdict.take().filter(|_| !self.has_run && !view.has_run()) {
+                    Some((class, why)) => Seen::NotStarted(class, why),
+                    None => classify::end(&view, known),
+                };
+                (seen, left)
+            }
+        };
+        Ended { seen: self.with_events(seen).await, rest: left.map_or_else(nothing, |left| left.ending) }
+    }
+
+    /// What the connector left: what its agent has told, or, when the agent is over without that, what it has printed.
+    async fn gather(&mut self, view: Option<&PodView>) -> Option<Left> {
+        let mut is_over = view.is_none_or(PodView::is_agent_over);
+        loop {
+            // In this order: what it told before it ended is stored by then.
+            match self.inner.ledger.record(self.key).await {
+                Ok(Some(ending)) => return Some(Left { ending, is_whole: true }),
+                Ok(None) if is_over => break,
+                Ok(None) => {}
+                Err(error @ StoreError::Database(_)) => {
+                    self.database_is_away(&error).await;
+                    continue;
+                }
+                Err(error) => {
+                    tracing::error!(pod = self.name, %error, "what the agent told at the end cannot be read");
+                    return None;
+                }
+            }
+            if self.retry.is_some_and(|at| Instant::now() >= at) {
+                self.retry = None;
+            }
+            // Told to stop only now: its agent gets less time.
+            let _ = self.obey().await;
+            tokio::select! {
+                () = self.inner.ledger.told(self.key, RECORD_EVERY) => {}
+                Ok(()) = self.seen.changed() => {}
+            }
+            is_over = match &*self.seen.borrow_and_update() {
+                Sight::Here(view) => view.is_agent_over(),
+                Sight::Gone => true,
+                Sight::Unseen => false,
+            };
+        }
+        self.printed(view?).await
+    }
+
+    /// What the agent has printed, since it could not tell it.
+    async fn printed(&mut self, view: &PodView) -> Option<Left> {
+        let text = loop {
+            match self.inner.cluster.agent_log(&view.name).await {
+                Ok(text) => break text,
+                Err(CallError::Refused { message, .. }) => {
+                    tracing::warn!(pod = self.name, message, "what the agent printed cannot be read");
+                    return None;
+                }
+                Err(error) => {
+                    tracing::warn!(pod = self.name, %error, "what the agent printed cannot be read yet");
+                    self.wait_a_little().await;
+                }
+            }
+        };
+        printed::read(&text)
+    }
+
+    /// Adds the pod's last events to words that a person reads.
+    async fn with_events(&self, seen: Seen) -> Seen {
+        // Nobody waits for them after a stop, which ends at once whatever Kubernetes does.
+        let is_wanted =
+            !self.orders.borrow().stop && matches!(seen, Seen::NotStarted(..) | Seen::Failed { .. });
+        if !is_wanted {
+            return seen;
+        }
+        let events = self.inner.cluster.events_of(&self.name);
+        let events = match tokio::time::timeout(EVENTS_WITHIN, events).await {
+            Ok(Ok(events)) if !events.is_empty() => {
+                format!("\nThe pod's last events:\n{}", events.join("\n"))
+            }
+            _ => return seen,
+        };
+        match seen {
+            Seen::NotStarted(class, why) => Seen::NotStarted(class, why + &events),
+            Seen::Failed { class, why, exit_code, may_retry } => {
+                Seen::Failed { class, why: why + &events, exit_code, may_retry }
+            }
+            other => other,
+        }
+    }
+}
+
+/// What an attempt left of which nothing is known.
+fn nothing() -> Ending {
+    Ending {
+        progress: Progress::default(),
+        streams: None,
+        difference: None,
+        console_tail: Vec::new(),
+        findings: None,
+    }
+}
