@@ -25,7 +25,7 @@ fn runs() -> Runs {
     Runs {
         images: vec![image("postgres"), image("mysql")],
         profiles: vec!["large".to_owned()],
-        memory: true,
+        memory: Some(16 << 30),
         ..Runs::default()
     }
 }

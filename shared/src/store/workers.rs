@@ -56,9 +56,9 @@ pub struct Runs {
     /// The placement profiles that a job may name.
     #[serde(default)]
     pub profiles: Vec<String>,
-    /// Whether a job's limit of memory is honoured.
+    /// The most memory that a job may ask for, in bytes; none where a job's limit is not honoured.
     #[serde(default)]
-    pub memory: bool,
+    pub memory: Option<u64>,
 }
 
 impl Runs {
@@ -84,7 +84,7 @@ impl Runs {
         add_new(&mut self.connectors, other.connectors);
         add_new(&mut self.images, other.images);
         add_new(&mut self.profiles, other.profiles);
-        self.memory |= other.memory;
+        self.memory = self.memory.max(other.memory);
     }
 
     /// The condition that a row's connector is among them; its values are appended.
@@ -275,8 +275,8 @@ mod tests {
             ..Runs::default()
         };
         let mut all = one.clone();
-        all.add(Runs { memory: true, profiles: vec!["large".to_owned(), "gpu".to_owned()], ..one });
-        assert_eq!((all.images.len(), all.profiles.len(), all.memory), (1, 2, true));
+        all.add(Runs { memory: Some(1 << 30), profiles: vec!["large".to_owned(), "gpu".to_owned()], ..one });
+        assert_eq!((all.images.len(), all.profiles.len(), all.memory), (1, 2, Some(1 << 30)));
     }
 
     #[test]

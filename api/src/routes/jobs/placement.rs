@@ -35,11 +35,15 @@ fn check_against(runs: &Runs, memory: Option<&str>, profile: Option<&str>) -> Re
     let refused =
         |name: &str, reason: String| Problem::bad_request(format!("advanced_settings.{name}"), reason);
     if let Some(memory) = memory {
-        quantity::bytes(memory).map_err(|error| refused("max_memory", error.to_string()))?;
-        if !runs.memory {
+        let asked = quantity::bytes(memory).map_err(|error| refused("max_memory", error.to_string()))?;
+        let Some(most) = runs.memory else {
             let reason =
                 "no worker that is up can limit memory (the process launcher cannot): leave it out, or null";
             return Err(refused("max_memory", reason.to_owned()));
+        };
+        if asked > most {
+            let reason = format!("a connector gets {} at most", quantity::shown(most));
+            return Err(refused("max_memory", reason));
         }
     }
     if let Some(profile) = profile.filter(|name| !runs.profiles.iter().any(|known| known == name)) {
@@ -62,9 +66,11 @@ mod tests {
 
     #[test]
     fn what_a_live_worker_honours_is_taken_and_the_rest_refused() {
-        let runs = Runs { memory: true, profiles: vec!["large".to_owned()], ..Runs::default() };
+        let runs = Runs { memory: Some(2 << 30), profiles: vec!["large".to_owned()], ..Runs::default() };
         assert!(check_against(&runs, Some("1Gi"), Some("large")).is_ok());
         assert!(check_against(&runs, Some("lots"), None).is_err());
+        assert!(check_against(&runs, Some("2Gi"), None).is_ok());
+        assert!(check_against(&runs, Some("900Gi"), None).is_err());
         assert!(check_against(&runs, None, Some("huge")).is_err());
         assert!(check_against(&Runs::default(), Some("1Gi"), None).is_err());
         assert!(check_against(&Runs::default(), None, Some("large")).is_err());

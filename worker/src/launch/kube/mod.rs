@@ -261,7 +261,7 @@ impl Launcher for KubeLauncher {
             connectors: Vec::new(),
             images: images.collect(),
             profiles: self.inner.profiles.names(),
-            memory: true,
+            memory: Some(self.inner.settings.memory_cap),
         }
     }
 
