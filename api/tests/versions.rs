@@ -10,7 +10,7 @@ use std::time::Duration;
 use fake_worker::FakeWorker;
 use olake_shared::{
     domain::release::{Product, Release},
-    store::workers::{RunnableConnector, Runs},
+    store::workers::{ImageType, RunnableConnector, Runs},
 };
 use serde_json::json;
 use support::{TestApp, on_both_databases};
@@ -60,6 +60,12 @@ on_both_databases! {
         assert_eq!(offered(&app, "sources", "postgres").await, ["v0.10.1", "v0.9.4"]);
         assert_eq!(offered(&app, "destinations", "PARQUET").await, ["v0.10.1", "v0.9.4", "v0.7.0"]);
         let worker = FakeWorker::start_with(&app.context, runs(), |_, _| None).await;
+        let programs = ["v0.10.0", "v0.9.4", "v0.8.2"];
+        assert_eq!(offered(&app, "sources", "postgres").await, programs, "it runs no images");
+        worker.leave().await;
+        let image = |name: &str| ImageType { connector_type: name.to_owned(), destinations: Vec::new() };
+        let images = Runs { images: vec![image("postgres"), image("kafka")], ..runs() };
+        let worker = FakeWorker::start_with(&app.context, images, |_, _| None).await;
         assert_eq!(offered(&app, "sources", "postgres").await, ["v0.10.1", "v0.10.0", "v0.9.4", "v0.8.2"]);
         let [_, (kafka, _)] = found;
         app.context.store.queue().set_image_tags(&[(kafka, Vec::new())].into()).await.unwrap();

@@ -100,7 +100,7 @@ fn releases(list: Vec<Listed>) -> Vec<Release> {
                 title: cut(title, LONGEST_TEXT),
                 version: cut(listed.tag_name, LONGEST_TEXT),
                 description: cut(listed.body.unwrap_or_default(), LONGEST_DESCRIPTION),
-                link: listed.html_url.filter(|link| is_address(link)).unwrap_or_default(),
+                link: listed.html_url.as_deref().and_then(address).unwrap_or_default(),
                 published_at: listed.published_at?,
             })
         })
@@ -110,9 +110,10 @@ fn releases(list: Vec<Listed>) -> Vec<Release> {
     releases
 }
 
-/// The UI makes a link of it: other schemes would run as code.
-fn is_address(link: &str) -> bool {
-    link.len() <= 2_000 && Url::parse(link).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+/// An address as it is spelt in the end. The UI makes a link of it: other schemes would run as code.
+fn address(link: &str) -> Option<String> {
+    let url = Url::parse(link).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    Some(url.to_string()).filter(|link| link.len() <= 2_000)
 }
 
 #[cfg(test)]

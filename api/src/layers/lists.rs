@@ -50,6 +50,12 @@ const MOST: usize = 64;
 /// For how long a list that was too long is taken to be so.
 const TOO_LONG: Duration = Duration::from_secs(60);
 
+/// The parameters of lists that are kept: those that polling clients send. Everything else, searches above all, would push
+/// them out.
+const KEPT_PARAMETERS: [&str; 4] = ["", "brief", "source_id", "dest_id"];
+/// How long somebody waits for a list that another one makes; then it is made for them too, and not kept.
+const WAIT_FOR_MAKING: Duration = Duration::from_millis(500);
+
 const KEPT_HEADERS: [HeaderName; 2] = [header::CONTENT_TYPE, header::LINK];
 
 /// What differs between programs that may show the same thing differently: the version, and the file that runs.
@@ -158,7 +164,8 @@ fn asked(request: &Request) -> Option<Asked> {
     let (project, collection) = request.uri().path().strip_prefix("/api/v1/project/")?.split_once('/')?;
     let (_, operation) = LISTS.into_iter().find(|(name, _)| *name == collection)?;
     let query = request.uri().query().unwrap_or_default();
-    let is_whole = !query.split('&').any(|pair| pair.starts_with("limit="));
+    let is_whole =
+        query.split('&').all(|pair| KEPT_PARAMETERS.contains(&pair.split('=').next().unwrap_or_default()));
     Some(Asked { project: ProjectId::new(project), operation, is_whole })
 }
 
@@ -191,9 +198,14 @@ where
     if let Some(answer) = lists.get(&key, current) {
         return Ok(sent(answer, asked.operation));
     }
-    let making = lists.making.lock().await;
+    let Ok(making) = tokio::time::timeout(WAIT_FOR_MAKING, lists.making.lock()).await else {
+        return not_kept(next, request, &key.tag(current), asked.operation).await;
+    };
     // Somebody may have made it meanwhile, or found it too long, or it may have changed.
-    let Some(current) = revision(&context, &asked).await else { return next.call(request).await };
+    let Some(current) = revision(&context, &asked).await else {
+        drop(making);
+        return next.call(request).await;
+    };
     if let Some(answer) = lists.get(&key, current) {
         return Ok(sent(answer, asked.operation));
     }

@@ -107,6 +107,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Standalone(options) => runtime()?.block_on(standalone::run(&config, options.demo)),
         Command::Config(_) => Ok(std::io::stdout().write_all(config.masked_toml().as_bytes())?),
         Command::User(command) => Ok(runtime()?.block_on(user::run(&config, command))?),
-        Command::Import(options) => Ok(runtime()?.block_on(import::run(&config, options))?),
+        Command::Import(options) => {
+            // One writer at a time: it would hold up a control plane that runs.
+            let _folder = folder::lock(&config.data_dir)?;
+            Ok(runtime()?.block_on(import::run(&config, options))?)
+        }
     }
 }

@@ -203,7 +203,8 @@ impl<'a> Work<'a> {
                 documents.available.as_deref(),
                 documents.selected.as_deref(),
             );
-            let (project, job, notes) = match self.job(&old, streams) {
+            let (project, job, notes) = match self.job(&old, streams, state_text(documents.state.as_deref()))
+            {
                 Ok(job) => job,
                 Err(reason) => {
                     self.add(Thing::Job, &old.name, Outcome::Refused(reason), Vec::new());
@@ -224,6 +225,7 @@ impl<'a> Work<'a> {
         &self,
         old: &OldJob,
         streams: Option<String>,
+        state: Option<&str>,
     ) -> Result<(ProjectId, ImportedJob, Vec<String>), String> {
         if old.name.trim().is_empty() {
             return Err("it has no name".to_owned());
@@ -253,6 +255,10 @@ impl<'a> Work<'a> {
         if let Err(error) = Frequency::parse(&old.frequency, None) {
             obstacles.push(error.to_string());
         }
+        // Without it, or with an older one, it would read again what it has read.
+        if let Some(Err(error)) = state.map(state::check) {
+            obstacles.push(format!("its state is not taken over: {error}"));
+        }
         if old.is_active {
             notes.extend(obstacles.iter().map(|obstacle| format!("it comes paused: {obstacle}")));
         }
@@ -272,8 +278,7 @@ impl<'a> Work<'a> {
     }
 
     async fn state(&mut self, old: &OldJob, job: i64, text: Option<&str>) -> Result<(), ImportError> {
-        // A job that never ran has an empty object there.
-        let text = text.filter(|text| !matches!(text.trim(), "" | "{}" | "null" | "\"\"" | "\"{}\""));
+        let text = state_text(text);
         if let Some(Err(error)) = text.map(state::check) {
             self.add(Thing::State, &old.name, Outcome::Refused(error.to_string()), Vec::new());
             return Ok(());
@@ -308,6 +313,11 @@ impl<'a> Work<'a> {
         }
         Ok(())
     }
+}
+
+/// A state as it is there; none of a job that never ran, which has an empty object.
+fn state_text(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !matches!(text.trim(), "" | "{}" | "null" | "\"\"" | "\"{}\""))
 }
 
 /// Why a connector of this version cannot run, if it cannot.

@@ -16,12 +16,16 @@ struct VersionRow {
 }
 
 impl Store {
-    /// The versions of a connector, newest first: those that live workers run, and those that the registry has images of;
-    /// if there are none, those that workers once ran, as far as it is still known. A destination has those of the
-    /// connectors that write it.
+    /// The versions of a connector, newest first: those that live workers run, and, where they run images (or none is up),
+    /// those that the registry has images of; if there are none, those that workers once ran, as far as it is still known.
+    /// A destination has those of the connectors that write it.
     pub async fn versions(&self, side: Side, wanted: &str) -> Result<Vec<ConnectorVersion>, StoreError> {
-        let mut texts = self.tags(side, wanted).await?;
-        if let Some(live) = self.live_runs().await? {
+        let live = self.live_runs().await?;
+        let mut texts = match &live {
+            Some(live) if !runs_images(live, side, wanted) => Vec::new(),
+            _ => self.tags(side, wanted).await?,
+        };
+        if let Some(live) = live {
             texts.extend(of(&live, side, wanted));
         }
         let found = sorted(texts);
@@ -62,6 +66,14 @@ impl Store {
         let rows = VersionRow::find_by_statement(statement).all(&self.db).await?;
         Ok(rows.into_iter().map(|row| row.version).collect())
     }
+}
+
+/// Whether a connector's images can be run.
+fn runs_images(runs: &Runs, side: Side, wanted: &str) -> bool {
+    runs.images.iter().any(|image| match side {
+        Side::Source => image.connector_type == wanted,
+        Side::Destination => image.destinations.iter().any(|written| written.eq_ignore_ascii_case(wanted)),
+    })
 }
 
 fn of(runs: &Runs, side: Side, wanted: &str) -> Vec<String> {

@@ -15,7 +15,11 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsConnector,
-    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
+    rustls::{
+        ClientConfig, RootCertStore,
+        crypto::ring,
+        pki_types::{CertificateDer, ServerName, pem::PemObject},
+    },
 };
 use url::{Host, Url};
 
@@ -83,10 +87,18 @@ async fn secure(host: &str, url: &Url, stream: TcpStream) -> Result<impl Stream 
     TlsConnector::from(config).connect(name, stream).await.map_err(failed)
 }
 
-/// TLS with the certificate authorities that browsers trust.
+/// Where systems keep the certificate authorities that they trust, unless `SSL_CERT_FILE` names a file.
+const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// TLS with the certificate authorities that browsers trust, and those of the system: a company has its own.
 fn client_config() -> Result<Arc<ClientConfig>, io::Error> {
     static CONFIG: LazyLock<Option<Arc<ClientConfig>>> = LazyLock::new(|| {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let file = std::env::var_os("SSL_CERT_FILE").unwrap_or_else(|| SYSTEM_AUTHORITIES.into());
+        // A file that is not there, or a certificate that cannot be read, adds nothing.
+        if let Ok(certificates) = CertificateDer::pem_file_iter(file) {
+            roots.add_parsable_certificates(certificates.flatten());
+        }
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .ok()?

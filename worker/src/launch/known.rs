@@ -19,7 +19,8 @@ pub struct Known {
     lines: HashMap<u64, u32>,
     /// The time of the first one: what lines without a time of their own have, if they come first.
     began: Option<DateTime<Utc>>,
-    clean: Box<dyn Fn(&str) -> String + Send>,
+    /// What is stored of a line's text; none when that cannot be told.
+    clean: Option<Box<dyn Fn(&str) -> String + Send>>,
 }
 
 impl Known {
@@ -30,12 +31,19 @@ impl Known {
 
     /// To be told by [`Self::note`] what is stored. `clean` makes of a line's text what is stored of it.
     pub fn as_cleaned_by(clean: impl Fn(&str) -> String + Send + 'static) -> Self {
-        Self { lines: HashMap::new(), began: None, clean: Box::new(clean) }
+        Self { lines: HashMap::new(), began: None, clean: Some(Box::new(clean)) }
+    }
+
+    /// As [`Self::as_cleaned_by`], for lines of which it is not known what was stored of them: those of one level and
+    /// moment are taken for each other.
+    pub fn by_time() -> Self {
+        Self { lines: HashMap::new(), began: None, clean: None }
     }
 
     /// A line is stored.
     pub fn note(&mut self, level: &str, time: DateTime<Utc>, message: &str) {
         self.began.get_or_insert(time);
+        let message = if self.clean.is_some() { message } else { "" };
         *self.lines.entry(hash(level, time, message)).or_default() += 1;
     }
 
@@ -43,7 +51,8 @@ impl Known {
     /// without one.
     pub fn has(&mut self, line: &LogLine, started: DateTime<Utc>) -> bool {
         let time = self.began.filter(|_| line.time == started).unwrap_or(line.time);
-        match self.lines.get_mut(&hash(line.level.as_str(), time, &(self.clean)(&line.message))) {
+        let message = self.clean.as_ref().map(|clean| clean(&line.message)).unwrap_or_default();
+        match self.lines.get_mut(&hash(line.level.as_str(), time, &message)) {
             Some(times @ 1..) => {
                 *times -= 1;
                 true
@@ -113,6 +122,15 @@ mod tests {
         known.note("info", at(2), r#"{"b":1,"a":{"d":2,"c":3}}"#);
         assert!(known.has(&line(1, "password hunter22"), at(99)));
         assert!(known.has(&line(2, r#"{"a":{"c":3,"d":2},"b":1}"#), at(99)), "in another order");
+    }
+
+    #[test]
+    fn a_line_whose_stored_text_is_not_known_is_known_by_its_time() {
+        let mut known = Known::by_time();
+        known.note("info", at(1), "password ********");
+        assert!(!known.has(&line(2, "password old-secret"), at(99)));
+        assert!(known.has(&line(1, "password old-secret"), at(99)));
+        assert!(!known.has(&line(1, "another"), at(99)), "once only");
     }
 
     #[test]

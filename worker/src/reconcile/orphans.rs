@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use olake_shared::{
     step::{Moment, Step, reach},
     store::{
@@ -113,7 +114,7 @@ async fn take_back(worker: &Worker, orphan: &Orphan) -> Result<(), StoreError> {
     reach(Step::Recovered, Moment::After);
     let left = match found {
         Ok(None) => Recovered::default(),
-        Ok(Some(ending)) => recovered(orphan, ending, redactor.as_deref()),
+        Ok(Some(ending)) => recovered(orphan, ending, redactor.as_deref(), worker.queue.now()),
         Err(error) => {
             tracing::warn!(task.id = %fence.task, attempt = fence.attempt, %error, "not taken back yet");
             return Ok(());
@@ -139,9 +140,9 @@ async fn take_back(worker: &Worker, orphan: &Orphan) -> Result<(), StoreError> {
     }
 }
 
-/// What knows the secrets of an attempt; none if they cannot be read any more.
+/// What knows the secrets of an attempt; none if they cannot be read any more, or were changed since it began.
 async fn redactor_of(worker: &Worker, orphan: &Orphan) -> Result<Option<Redactor>, StoreError> {
-    match worker.queue.work_of(orphan.fence).await {
+    match worker.queue.work_as_claimed(orphan.fence).await {
         Ok(task) => Ok(describe(&worker.queue, &task).ok().map(|described| described.redactor)),
         Err(StoreError::Database(error)) => Err(StoreError::Database(error)),
         Err(_) => Ok(None),
@@ -154,17 +155,17 @@ async fn known_lines(
     orphan: &Orphan,
     redactor: Option<Arc<Redactor>>,
 ) -> Result<Known, StoreError> {
-    let mut known = Known::as_cleaned_by(move |text| match &redactor {
-        Some(redactor) => redactor.clean(text).into_owned(),
-        None => text.to_owned(),
-    });
+    let mut known = match redactor {
+        Some(redactor) => Known::as_cleaned_by(move |text| redactor.clean(text).into_owned()),
+        None => Known::by_time(),
+    };
     let note = |line: LogLine| known.note(&line.level, line.time, &line.message);
     worker.queue.stored_lines(orphan.fence, orphan.lines_of_attempt, note).await?;
     Ok(known)
 }
 
 /// The part of what an attempt left that is not stored yet, without the secrets that it was given.
-fn recovered(orphan: &Orphan, ending: Ending, redactor: Option<&Redactor>) -> Recovered {
+fn recovered(orphan: &Orphan, ending: Ending, redactor: Option<&Redactor>, now: DateTime<Utc>) -> Recovered {
     let words = |text: &str| match redactor {
         Some(redactor) => redactor.clean(text).into_owned(),
         None => "(left out: the secrets of this attempt cannot be read any more)".to_owned(),
@@ -174,10 +175,19 @@ fn recovered(orphan: &Orphan, ending: Ending, redactor: Option<&Redactor>) -> Re
         time: line.time,
         message: words(&line.message),
     };
+    let mut log: Vec<LogLine> = ending.progress.log.into_iter().map(line).collect();
+    for gap in ending.progress.errors {
+        tracing::warn!(task.id = %orphan.fence.task, %gap, "a file of a dead worker's connector was not read");
+        log.push(LogLine {
+            level: "warn".to_owned(),
+            time: now,
+            message: format!("Lines or a state may be missing: {gap}"),
+        });
+    }
     Recovered {
         state: ending.progress.state.map(StateText::into_string),
         first_line: orphan.lines_of_attempt,
-        log: ending.progress.log.into_iter().map(line).collect(),
+        log,
     }
 }
 

@@ -99,6 +99,8 @@ pub async fn download(
     let is_same = asked.if_range.is_none_or(|has| Some(has.trim()) == tag.as_deref());
     let part = match asked.range.and_then(Wanted::read).filter(|_| is_same) {
         Some(Wanted::FIRST_BYTE) => Part::FirstByte,
+        // All of it: it need not be counted first.
+        Some(Wanted::From(0, None)) => Part::All(Body::from_bytes_stream(pack())),
         Some(wanted) if tag.is_some() => {
             let of = length(pack()).await.map_err(|error| Problem::internal(&error))?;
             match wanted.of(of) {

@@ -57,11 +57,13 @@ impl Import {
         {
             return Ok(Taken::kept(here.id, format!("its new {what} is taken by another account here")));
         }
+        // A password that was set here counts.
+        let is_from_there = bcrypt_cost(&here.password_hash).is_some();
         let row = user::ActiveModel {
             id: Set(here.id),
             username: Set(there.username.clone()),
             email: Set(there.email.clone()),
-            password_hash: Set(there.password_hash.clone()),
+            password_hash: Set(if is_from_there { there.password_hash.clone() } else { here.password_hash }),
             ..Default::default()
         };
         let here = user::Entity::update(row).exec(&self.tx).await?;

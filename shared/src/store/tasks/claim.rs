@@ -181,6 +181,26 @@ impl Queue {
         Ok(self.read_work(&tx, &row, fence).await?.0)
     }
 
+    /// As [`Self::work_of`], but only if source and destination are as they were when the attempt began: their secrets are
+    /// those that its connector was given.
+    ///
+    /// # Errors
+    /// Those of [`Self::work_of`]; [`StoreError::Corrupt`] when they were changed since.
+    pub async fn work_as_claimed(&self, fence: Fence) -> Result<Claimed, StoreError> {
+        let tx = self.store.begin().await?;
+        let row = task::Entity::find_by_id(fence.task).one(&tx).await?.ok_or(StoreError::Fenced)?;
+        let (claimed, revisions) = self.read_work(&tx, &row, fence).await?;
+        let attempt = task_attempt::Entity::find_by_id((fence.task, fence.attempt)).one(&tx).await?;
+        let began_with =
+            attempt.and_then(|attempt| attempt.source_revision.zip(attempt.destination_revision));
+        match revisions {
+            Some([source, destination, _]) if began_with != Some((source, destination)) => {
+                Err(StoreError::Corrupt("source or destination was changed since the attempt began".into()))
+            }
+            _ => Ok(claimed),
+        }
+    }
+
     pub(super) async fn read_work(
         &self,
         tx: &DatabaseTransaction,

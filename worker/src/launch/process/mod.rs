@@ -224,10 +224,11 @@ fn read_rest(folder: &Path, started: DateTime<Utc>, mut known: Known) -> Ending 
     let mut log = Vec::new();
     let mut keep =
         |lines: Vec<LogLine>| log.extend(lines.into_iter().filter(|line| !known.has(line, started)));
-    let mut state = None;
+    let (mut state, mut errors) = (None, Vec::new());
     loop {
-        let progress = follower.poll();
+        let mut progress = follower.poll();
         state = progress.state.or(state);
+        errors.append(&mut progress.errors);
         keep(progress.log);
         if !progress.more {
             break;
@@ -236,6 +237,10 @@ fn read_rest(folder: &Path, started: DateTime<Utc>, mut known: Known) -> Ending 
     let mut ending = follower.finish();
     keep(std::mem::take(&mut ending.progress.log));
     ending.progress.state = ending.progress.state.or(state);
+    // What was not read at one look and read at the next is told once more than needed.
+    errors.append(&mut ending.progress.errors);
+    errors.truncate(20);
+    ending.progress.errors = errors;
     ending.progress.log = log;
     ending
 }
