@@ -235,6 +235,21 @@ impl Queue {
     }
 }
 
+impl Queue {
+    /// The launcher of another live worker, if it is not this one.
+    pub async fn with_another_launcher(&self, launcher: &str) -> Result<Option<String>, StoreError> {
+        #[derive(FromQueryResult)]
+        struct Row {
+            launcher: String,
+        }
+        let now = self.store.db_now();
+        let sql =
+            format!("SELECT launcher FROM workers WHERE launcher <> $1 AND lease_until > {now} LIMIT 1");
+        let row = Row::find_by_statement(self.store.sql(&sql, [launcher.into()])).one(&self.store.db).await?;
+        Ok(row.map(|row| row.launcher))
+    }
+}
+
 fn add_new<T: PartialEq>(all: &mut Vec<T>, more: Vec<T>) {
     for item in more {
         if !all.contains(&item) {

@@ -6,7 +6,7 @@ use olake_shared::{
     domain::task::{FailureClass, PlaceClass, TaskPhase, TaskStatus},
     store::{
         Store, StoreError,
-        connections::Side,
+        connections::{ConnectionInput, Side},
         tasks::{
             Failure, Fence,
             claim::{Claim, Work},
@@ -33,7 +33,25 @@ on_both_databases!(
     failures_are_retried_as_often_as_the_job_says,
     a_task_that_loses_its_workers_over_and_over_fails,
     one_shots_lose_their_input_and_keep_their_result_for_a_day,
+    secrets_that_were_changed_since_are_not_those_of_an_attempt,
 );
+
+async fn secrets_that_were_changed_since_are_not_those_of_an_attempt(db: TestDatabase) {
+    let (project, job, user, claimed) = claimed(&db, "j").await;
+    let queue = db.store.queue();
+    queue.work_as_claimed(claimed.fence).await.unwrap();
+    let source = project.job(job).await.unwrap().source;
+    let input = ConnectionInput {
+        name: source.name,
+        connector_type: source.connector_type,
+        version: source.version,
+        config: json!({"host": "db", "password": "a new one"}),
+    };
+    project.update_connection(Side::Source, source.id, &input, None, user).await.unwrap();
+    let error = queue.work_as_claimed(claimed.fence).await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+    queue.work_of(claimed.fence).await.unwrap();
+}
 
 async fn the_state_of_a_run_is_fenced_and_kept_to_the_byte(db: TestDatabase) {
     let (project, job, user, claimed) = claimed(&db, "j").await;

@@ -225,9 +225,14 @@ impl Worker {
         if self.told.lock().is_ok_and(|told| *told == row.runs) {
             return;
         }
-        match self.queue.register(&row, self.settings.lease).await {
-            Ok(()) => self.note_told(row.runs),
-            Err(error) => tracing::warn!(%error, "what this worker can run was not told anew"),
+        let told =
+            tokio::time::timeout(self.settings.lease, self.queue.register(&row, self.settings.lease)).await;
+        match told {
+            Ok(Ok(())) => self.note_told(row.runs),
+            Err(_) => {
+                tracing::warn!("what this worker can run was not told anew: the database does not answer")
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "what this worker can run was not told anew"),
         }
     }
 
@@ -269,6 +274,10 @@ impl Worker {
                 let launcher = self.launcher.name();
                 return Err(StartError::Elsewhere { launcher, hosts, mine: self.host.clone() });
             }
+        }
+        if let Some(others) = self.queue.with_another_launcher(self.launcher.name()).await? {
+            self.queue.unregister(self.id).await?;
+            return Err(StartError::Launchers { mine: self.launcher.name(), others });
         }
         if self.settings.alone {
             self.queue.forget_all_but(self.id).await?;
@@ -349,6 +358,12 @@ pub enum StartError {
          guard each other's starts: this one is on '{mine}', and others elsewhere, on {}", hosts.join(", ")
     )]
     Elsewhere { launcher: &'static str, hosts: Vec<String>, mine: String },
+    /// All workers of an installation have one launcher: of two, neither could guard the other's starts.
+    #[error(
+        "this worker has the {mine} launcher, and others that are up have the {others} launcher: stop those first, or set \
+         OLAKE_LAUNCHER as they have it"
+    )]
+    Launchers { mine: &'static str, others: String },
     /// The database refused or cannot be reached.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -5,7 +5,10 @@
 //! worker reach it all the same.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -123,6 +126,8 @@ struct Attempt<'a> {
     first_line: i64,
     /// What could not be read of the connector's files, each told once.
     gaps: Vec<String>,
+    /// Whether the node that the connector runs on is not heard of.
+    is_lost: Arc<AtomicBool>,
 }
 
 impl<'a> Attempt<'a> {
@@ -141,6 +146,7 @@ impl<'a> Attempt<'a> {
             bytes: 0,
             first_line: 0,
             gaps: Vec::new(),
+            is_lost: Arc::default(),
         }
     }
 
@@ -197,7 +203,8 @@ impl<'a> Attempt<'a> {
     fn forced(&self) -> Final {
         let words = "ended by force: the node that it ran on is lost, and so is how it ended there";
         let failure = Failure::new(FailureClass::Infrastructure, words);
-        Final { retries: self.retries(), ..Final::bare(Outcome::Bad(failure)) }
+        // Not tried again by itself: what is cut off may still write.
+        Final::bare(Outcome::Bad(failure))
     }
 
     /// Stores the end and tells of it.
@@ -234,6 +241,7 @@ impl<'a> Attempt<'a> {
         let counts_at_once = matches!(self.task.work, Work::OneShot(_)) && !outlives_worker;
         let worker_stops = self.worker.stop.clone();
         let (started, mut has_started) = watch::channel(counts_at_once.then_some(Duration::ZERO));
+        let is_lost = self.is_lost.clone();
         let deadline = self.deadline();
         let stopper = async move {
             let mut stop = entry.watch();
@@ -256,7 +264,8 @@ impl<'a> Attempt<'a> {
             reach(Step::StopTold, Moment::Before);
             control.stop();
             reach(Step::StopTold, Moment::After);
-            if entry.reason() != Some(StopReason::Fenced) {
+            // Of a lost node's it stays said: it is what somebody may end by force.
+            if entry.reason() != Some(StopReason::Fenced) && !is_lost.load(Ordering::Relaxed) {
                 writer.phase(TaskPhase::Stopping, None).await;
             }
             // The control lives until the connector has ended: dropped, it may end it once more.
@@ -298,12 +307,14 @@ impl<'a> Attempt<'a> {
                 Some(Update::Started { pid, ran_for }) => {
                     tracing::debug!(task.id = %self.id(), pid, "the connector runs");
                     started.send_if_modified(|since| since.replace(ran_for).is_none());
+                    self.is_lost.store(false, Ordering::Relaxed);
                     let is_stopping = self.entry.reason().is_some();
                     let phase = if is_stopping { TaskPhase::Stopping } else { TaskPhase::Running };
                     self.writer.phase(phase, None).await;
                 }
                 Some(Update::Unreachable(why)) => {
                     tracing::warn!(task.id = %self.id(), why, "the node of a connector is not heard of");
+                    self.is_lost.store(true, Ordering::Relaxed);
                     self.writer.phase(TaskPhase::NodeUnreachable, Some(&why)).await;
                 }
                 Some(Update::Progress(progress)) => self.write(progress).await,

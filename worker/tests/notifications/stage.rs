@@ -31,7 +31,7 @@ use olake_shared::{
             end::{Final, Outcome},
             limits::Limits,
         },
-        workers::Runs,
+        workers::{ImageType, Runs},
     },
 };
 use olake_worker::{
@@ -95,19 +95,21 @@ impl Stage {
 
     /// Starts a worker; cancelling the token stops it.
     pub fn start_worker(&self, webhooks: Policy) -> CancellationToken {
-        self.start(webhooks, Elsewhere::default())
+        self.start(webhooks, Elsewhere::default(), Runs::default())
     }
 
     /// Starts a worker that reads what is elsewhere.
     pub fn start_worker_with(&self, elsewhere: Elsewhere) -> CancellationToken {
-        self.start(policy(), elsewhere)
+        // Tags are offered where images are run.
+        let image = ImageType { connector_type: "postgres".to_owned(), destinations: Vec::new() };
+        self.start(policy(), elsewhere, Runs { images: vec![image], ..Runs::default() })
     }
 
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    fn start(&self, webhooks: Policy, elsewhere: Elsewhere) -> CancellationToken {
+    fn start(&self, webhooks: Policy, elsewhere: Elsewhere, runs: Runs) -> CancellationToken {
         let settings = Settings {
             places_sync: 1,
             places_interactive: 1,
@@ -132,7 +134,7 @@ impl Stage {
             &self.store,
             Bell::in_process(),
             self.events.clone(),
-            Arc::new(NoConnectors),
+            Arc::new(NoConnectors(runs)),
             settings,
             stop.clone(),
         );
@@ -238,7 +240,7 @@ fn input(url: &str) -> NotificationInput {
 }
 
 /// Runs nothing: the tests end tasks themselves.
-struct NoConnectors;
+struct NoConnectors(Runs);
 
 #[async_trait]
 impl Launcher for NoConnectors {
@@ -247,7 +249,7 @@ impl Launcher for NoConnectors {
     }
 
     fn runs(&self) -> Runs {
-        Runs::default()
+        self.0.clone()
     }
 
     fn place(&self) -> Option<String> {

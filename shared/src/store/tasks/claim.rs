@@ -125,7 +125,7 @@ impl Queue {
             return Ok(None);
         }
         let fence = Fence { task: id, attempt: row.attempt + 1, epoch: row.epoch + 1 };
-        let sql = "UPDATE tasks SET phase = 'scheduling', hold_reason = NULL, unrunnable_since = NULL, attempt_lines = 0, not_before = NULL, \
+        let sql = "UPDATE tasks SET phase = 'scheduling', hold_reason = NULL, unrunnable_since = NULL, attempt_lines = 0, not_before = NULL, force_end_requested_at = NULL, \
                    started_at = COALESCE(started_at, $2), failure_class = NULL, failure_message = NULL, \
                    exit_code = NULL, slot_key = (SELECT s.slot_key FROM jobs j JOIN sources s ON s.id = j.source_id \
                    WHERE j.id = tasks.job_id AND tasks.kind = 'sync') WHERE id = $1";

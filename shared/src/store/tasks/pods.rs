@@ -135,7 +135,7 @@ struct Open {
 
 impl Queue {
     /// Permits a pod to start the connector of an attempt, and to tell of it. The same pod may ask again, when its agent
-    /// was started again: pushes of the agent before are refused from then on.
+    /// was started again: pushes of the agent before are refused from then on, and what it told as the end was none.
     ///
     /// # Errors
     /// [`PodRefused`]; the connector must not be started then.
@@ -165,7 +165,7 @@ impl Queue {
             return Err(PodRefused::Cancelled);
         }
         let sql = "UPDATE task_attempts SET pod_uid = $3, pod_name = $4, node = COALESCE($5, node), \
-                   incarnation = incarnation + 1, push_sequence = 0 \
+                   incarnation = incarnation + 1, push_sequence = 0, final_record = NULL, final_incarnation = NULL \
                    WHERE task_id = $1 AND attempt = $2 AND (pod_uid IS NULL OR pod_uid = $3)";
         let values: [Db; 5] = [
             task.into(),

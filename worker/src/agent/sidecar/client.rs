@@ -72,13 +72,12 @@ impl CallError {
         matches!(self, Self::Refused { status: StatusCode::PAYLOAD_TOO_LARGE, .. })
     }
 
-    /// Whether nothing that this agent tells counts any more, or it is not let in.
+    /// Whether nothing that this agent tells counts any more. A worker that does not know its token may be one that has
+    /// not got a new key yet.
     pub fn is_over(&self) -> bool {
         match self {
             Self::Away(_) => false,
-            Self::Refused { status, refused } => {
-                refused.over || [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(status)
-            }
+            Self::Refused { status, refused } => refused.over || *status == StatusCode::FORBIDDEN,
         }
     }
 }

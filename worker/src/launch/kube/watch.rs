@@ -102,8 +102,8 @@ impl Pods {
         let mut seen = self.subscribe(key);
         let ended = seen.wait_for(|sight| match sight {
             Sight::Here(view) => view.is_over(),
-            Sight::Gone => true,
-            Sight::Unseen => false,
+            // Somebody may have changed its labels: of a pod that is gone no agent asks.
+            Sight::Gone | Sight::Unseen => false,
         });
         matches!(tokio::time::timeout(within, ended).await, Ok(Ok(_)))
     }

@@ -1,5 +1,7 @@
 //! The end: what the connector left is gathered, and what it came to is judged.
 
+use std::time::Duration;
+
 use olake_shared::{
     domain::{quantity, task::FailureClass},
     store::StoreError,
@@ -20,6 +22,9 @@ use crate::{
     agent::follow::{Ending, Progress},
     launch::{Ended, Seen},
 };
+
+/// How long what an agent tells is waited for at most: longer than the grace of its pod.
+const RECORD_AT_MOST: Duration = Duration::from_secs(3600 + 60);
 
 impl Drive {
     pub(super) async fn finish(&mut self, end: End) -> Ended {
@@ -60,11 +65,14 @@ impl Drive {
     /// What the connector left: what its agent has told, or, when the agent is over without that, what it has printed.
     async fn gather(&mut self, view: Option<&PodView>) -> Option<Left> {
         let mut is_over = view.is_none_or(PodView::is_agent_over);
+        let began = Instant::now();
         loop {
             // In this order: what it told before it ended is stored by then.
             match self.inner.ledger.record(self.key).await {
                 Ok(Some(ending)) => return Some(Left { ending, is_whole: true }),
                 Ok(None) if is_over => break,
+                // Its node may be lost. The connector is seen to have ended: what was told so far is what there is.
+                Ok(None) if began.elapsed() > RECORD_AT_MOST => return None,
                 Ok(None) => {}
                 Err(error @ StoreError::Database(_)) => {
                     self.database_is_away(&error).await;
