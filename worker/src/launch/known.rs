@@ -14,13 +14,16 @@ use serde_json::Value;
 
 use crate::connector::output::LogLine;
 
+/// Makes of a line's text what is stored of it.
+type Clean = Box<dyn Fn(&str) -> String + Send>;
+
 /// Stored lines, each as often as it is stored.
 pub struct Known {
     lines: HashMap<u64, u32>,
     /// The time of the first one: what lines without a time of their own have, if they come first.
     began: Option<DateTime<Utc>>,
     /// What is stored of a line's text; none when that cannot be told.
-    clean: Option<Box<dyn Fn(&str) -> String + Send>>,
+    clean: Option<Clean>,
 }
 
 impl Known {

@@ -230,7 +230,7 @@ impl Worker {
         match told {
             Ok(Ok(())) => self.note_told(row.runs),
             Err(_) => {
-                tracing::warn!("what this worker can run was not told anew: the database does not answer")
+                tracing::warn!("what this worker can run was not told anew: the database does not answer");
             }
             Ok(Err(error)) => tracing::warn!(%error, "what this worker can run was not told anew"),
         }
