@@ -18,7 +18,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Gauges, PATIENCE, Ring, WAITING, doorbell::doorbell};
+use super::{Gauges, PATIENCE, Ring, WAITING, doorbell::doorbell, index};
 use crate::{config::Secret, domain::task::PlaceClass};
 
 /// The bell cannot be used. Nothing is lost by it.
@@ -166,6 +166,7 @@ async fn ring_all(
     mut rings: mpsc::Receiver<Order>,
     shutdown: CancellationToken,
 ) {
+    let mut waiting = [0, 0];
     while let Some(Some(order)) = shutdown.run_until_cancelled(rings.recv()).await {
         let (class, ring) = match order {
             Order::Ring(class, ring) => (class, ring),
@@ -175,28 +176,37 @@ async fn ring_all(
                 continue;
             }
         };
-        if let Err(error) = ring_one(connection.clone(), class, ring).await {
+        if let Err(error) = ring_one(connection.clone(), class, ring, &mut waiting[index(class)]).await {
             tracing::debug!(%class, %error, "a bell was not rung; workers look by themselves");
         }
     }
 }
 
-async fn ring_one(mut connection: ConnectionManager, class: PlaceClass, ring: Ring) -> Result<(), BellError> {
-    let (scheduled, active): (u64, u64) = redis::pipe()
-        .zcard(format!("{}:scheduled", queue(class)))
-        .llen(format!("{}:active", queue(class)))
-        .query_async(&mut connection)
-        .await?;
-    let waiting = scheduled + active;
+/// Rings once. `waiting` is how many bells waited after the last one was rung, and becomes how many do now.
+async fn ring_one(
+    mut connection: ConnectionManager,
+    class: PlaceClass,
+    ring: Ring,
+    waiting: &mut u64,
+) -> Result<(), BellError> {
+    let mut count = redis::pipe();
+    count.zcard(format!("{}:scheduled", queue(class))).llen(format!("{}:active", queue(class)));
+    if *waiting >= WAITING as u64 {
+        let (scheduled, active): (u64, u64) = count.query_async(&mut connection).await?;
+        *waiting = scheduled + active;
+    }
     // A bell says "something is due". When many say so already, one more would only grow the queue, and apalis' fetch
     // breaks on very long ones.
-    if waiting < WAITING as u64 {
+    if *waiting < WAITING as u64 {
         storage(connection.clone(), class)
             .push(ring)
             .await
             .map_err(|error| redis::RedisError::from(std::io::Error::other(error.to_string())))?;
     }
     connection.publish::<_, _, ()>(queue(class), "").await?;
+    // Counted for the next one after this one is heard of: nobody waits for it.
+    let (scheduled, active): (u64, u64) = count.query_async(&mut connection).await?;
+    *waiting = scheduled + active;
     Ok(())
 }
 

@@ -8,4 +8,5 @@ mod ends;
 mod guard;
 mod inputs;
 mod output;
+mod spare;
 mod support;

@@ -1,6 +1,7 @@
 //! A launcher on a folder of its own, whose one connector is a shell script.
 
 use std::{
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -19,6 +20,9 @@ use uuid::Uuid;
 
 /// Long enough for a loaded machine; nothing waits for it unless it fails.
 pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The program that is a supervisor when it is told so.
+pub const SUPERVISOR: &str = env!("CARGO_BIN_EXE_olake-worker");
 
 /// Ends on SIGTERM, writing a state; otherwise never.
 pub const RUNS_UNTIL_TOLD: &str = r#"
@@ -74,6 +78,16 @@ pub fn folder() -> tempfile::TempDir {
 
 /// A launcher whose one connector is `files v0.9.4`, with this command (in TOML).
 pub fn launcher(folder: &Path, command: &str, grace: Duration) -> Result<ProcessLauncher, LaunchError> {
+    launcher_with(folder, command, grace, vec![SUPERVISOR.into(), "supervise".into()])
+}
+
+/// The same, with this command of the supervisor.
+pub fn launcher_with(
+    folder: &Path,
+    command: &str,
+    grace: Duration,
+    supervisor_command: Vec<OsString>,
+) -> Result<ProcessLauncher, LaunchError> {
     let table = folder.join("connectors.toml");
     let text = format!(
         "[[connector]]\ntype = \"files\"\nversions = [\"v0.9.4\"]\ncommand = {command}\n\
@@ -82,7 +96,7 @@ pub fn launcher(folder: &Path, command: &str, grace: Duration) -> Result<Process
     fs::write(&table, text).unwrap();
     let mut settings = ProcessSettings::new(grace);
     settings.memory = folder.to_owned();
-    settings.supervisor_command = vec![env!("CARGO_BIN_EXE_olake-worker").into(), "supervise".into()];
+    settings.supervisor_command = supervisor_command;
     let table = ConnectorTable::load(&table).unwrap();
     ProcessLauncher::new(&folder.join("data"), table, settings, SystemClock::shared())
 }

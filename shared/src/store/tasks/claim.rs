@@ -125,12 +125,11 @@ impl Queue {
             return Ok(None);
         }
         let fence = Fence { task: id, attempt: row.attempt + 1, epoch: row.epoch + 1 };
-        let sql = "UPDATE tasks SET phase = 'scheduling', hold_reason = NULL, unrunnable_since = NULL, attempt_lines = 0, not_before = NULL, force_end_requested_at = NULL, \
-                   started_at = COALESCE(started_at, $2), failure_class = NULL, failure_message = NULL, \
+        let sql = "UPDATE tasks SET phase = 'scheduling', hold_reason = NULL, unrunnable_since = NULL, attempt_lines = 0, \
+                   not_before = NULL, force_end_requested_at = NULL, failure_class = NULL, failure_message = NULL, \
                    exit_code = NULL, slot_key = (SELECT s.slot_key FROM jobs j JOIN sources s ON s.id = j.source_id \
                    WHERE j.id = tasks.job_id AND tasks.kind = 'sync') WHERE id = $1";
-        let values: [Db; 2] = [id.into(), store.now().into()];
-        match tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, values)).await {
+        match tx.execute_raw(Statement::from_sql_and_values(store.backend(), sql, [id.into()])).await {
             Ok(_) => {}
             // Another sync took the same replication slot at the same moment: this one waits.
             Err(error) if StoreError::is_unique_violation(&error) => {
@@ -139,7 +138,6 @@ impl Queue {
             }
             Err(error) => return Err(error.into()),
         }
-        super::write_last_run(store, &tx, id).await?;
         let read = self.read_work(&tx, &row, fence).await;
         let mut attempt = task_attempt::ActiveModel {
             task_id: Set(id),

@@ -322,6 +322,9 @@ pub(super) async fn failures_before(
     struct Row {
         number: i64,
     }
+    if attempt == 1 {
+        return Ok(0);
+    }
     let sql = "SELECT COUNT(*) AS number FROM task_attempts \
                WHERE task_id = $1 AND attempt < $2 AND failure_class = $3";
     let values: [Db; 3] = [task.into(), attempt.into(), class.as_str().into()];

@@ -186,6 +186,7 @@ async fn apply(
                cancel_requested_at = CASE WHEN $6 = 1 THEN COALESCE(cancel_requested_at, $7) ELSE cancel_requested_at END, \
                phase = CASE WHEN $8 = 'running' THEN phase ELSE NULL END, \
                slot_key = CASE WHEN $8 = 'running' THEN slot_key ELSE NULL END, \
+               started_at = CASE WHEN $8 = 'running' THEN COALESCE(started_at, $7) ELSE started_at END, \
                ended_at = CASE WHEN $9 = 1 THEN $7 ELSE ended_at END, \
                input = CASE WHEN $9 = 1 THEN NULL ELSE input END, \
                hold_reason = CASE WHEN $9 = 1 OR status = 'waiting' THEN NULL ELSE hold_reason END \

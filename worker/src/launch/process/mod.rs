@@ -4,6 +4,7 @@
 //! - [`folders`]: where inputs, output and start guards are;
 //! - [`memory`]: the folder in memory that inputs are written to;
 //! - [`start`]: from an attempt to its supervisor: program, inputs, environment;
+//! - [`spare`]: the supervisor of the next run, started ahead;
 //! - [`driver`]: one thread for each run: feeds the follower, and tells of the run until its end.
 //!
 //! Worker, supervisor and connector are bound together by pipes: the supervisor's stdin is the worker's life
@@ -17,6 +18,7 @@
 mod driver;
 mod folders;
 mod memory;
+mod spare;
 mod start;
 
 use std::{
@@ -38,7 +40,10 @@ use olake_shared::{
 };
 use tokio::sync::oneshot;
 
-use self::folders::{Folders, files};
+use self::{
+    folders::{Folders, files},
+    spare::Supervisors,
+};
 use super::{AttemptRef, Launch, LaunchError, Launcher, Running, known::Known};
 use crate::agent::{
     follow::{Ending, FolderFollower},
@@ -51,6 +56,9 @@ use crate::connector::output::LogLine;
 
 /// How much longer than the grace an end is waited for.
 const END_SLACK: Duration = Duration::from_secs(10);
+
+/// How long after a start the next run's supervisor is started: the connector shall have the processor first.
+const SETTLED: Duration = Duration::from_millis(20);
 
 /// How the process launcher works.
 #[derive(Clone, Debug)]
@@ -83,6 +91,7 @@ struct Inner {
     folders: Arc<Folders>,
     connectors: ConnectorTable,
     settings: ProcessSettings,
+    supervisors: Supervisors,
     clock: SharedClock,
 }
 
@@ -98,7 +107,9 @@ impl ProcessLauncher {
         clock: SharedClock,
     ) -> Result<Self, LaunchError> {
         let folders = Arc::new(Folders::open(data_dir, &settings.memory)?);
-        Ok(Self { inner: Arc::new(Inner { folders, connectors, settings, clock }) })
+        let supervisors = Supervisors::new(settings.supervisor_command.clone());
+        supervisors.prepare();
+        Ok(Self { inner: Arc::new(Inner { folders, connectors, settings, supervisors, clock }) })
     }
 
     async fn blocking<T: Send + 'static>(
@@ -152,7 +163,13 @@ impl Launcher for ProcessLauncher {
             .name("connector".to_owned())
             .spawn(run)
             .map_err(|source| LaunchError::Supervisor { source })?;
-        launched.await.unwrap_or(Err(LaunchError::BrokeOff))
+        let running = launched.await.unwrap_or(Err(LaunchError::BrokeOff))?;
+        let inner = self.inner.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(SETTLED).await;
+            tokio::task::spawn_blocking(move || inner.supervisors.prepare()).await
+        });
+        Ok(running)
     }
 
     async fn recover(&self, attempt: AttemptRef, known: Known) -> Result<Option<Ending>, LaunchError> {

@@ -4,9 +4,8 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, Write},
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::ChildStdin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -17,7 +16,7 @@ use olake_shared::{
     config::connectors::ConnectorProgram,
     domain::version::ConnectorVersion,
     json::parse_json,
-    step::{self, Moment, Step, reach},
+    step::{Moment, Step, reach},
 };
 use rustix::fs::{Access, access};
 use serde_json::Value;
@@ -71,7 +70,8 @@ impl Inner {
             let environment = environment(connector, version, &output.path);
             let order = Order { inputs, ..self.order(launch, program, args, environment) };
             reach(Step::SupervisorStarted, Moment::Before);
-            let supervisor = self.start_supervisor(&order)?;
+            let supervisor =
+                self.supervisors.give(&order).map_err(|source| LaunchError::Supervisor { source })?;
             reach(Step::SupervisorStarted, Moment::After);
             Ok((supervisor, order))
         });
@@ -139,40 +139,6 @@ impl Inner {
             guard: self.folders.guard(&launch.reference()),
             single,
             grace_millis: u64::try_from(self.settings.kill_grace.as_millis()).unwrap_or(u64::MAX),
-        }
-    }
-
-    fn start_supervisor(&self, order: &Order) -> Result<(Child, ChildStdin), LaunchError> {
-        let failed = |source| LaunchError::Supervisor { source };
-        let mut words = self.settings.supervisor_command.iter();
-        let program = words.next().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-        let mut child = Command::new(program)
-            .args(words)
-            // The worker's variables hold its secrets.
-            .env_clear()
-            .envs(step::variables())
-            .current_dir("/")
-            // A key pressed in the worker's terminal is for the worker alone.
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
-        let mut line = serde_json::to_vec(order).map_err(|error| failed(error.into()))?;
-        line.push(b'\n');
-        let sent = match child.stdin.take() {
-            Some(mut orders) => orders.write_all(&line).map(|()| orders),
-            None => Err(io::ErrorKind::BrokenPipe.into()),
-        };
-        match sent {
-            Ok(orders) => Ok((child, orders)),
-            Err(error) => {
-                // Nothing was started by it: it has not heard the end of its order.
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(failed(error))
-            }
         }
     }
 }
