@@ -1,6 +1,6 @@
 //! A worker takes what is due, and gets what its connector needs.
 
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, Statement, Value as Db};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, Statement};
 use serde_json::Value;
 use uuid::Uuid;
 

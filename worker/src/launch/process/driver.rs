@@ -288,6 +288,8 @@ impl Driver {
     /// Tells the rest, however long it takes to be taken.
     fn tell_rest(mut self, seen: Seen) {
         let mut left = LAST_CONSOLE_BYTES;
+        // What waited in the pipe for room is read too: nothing comes after it.
+        self.console_is_full = false;
         while left > 0 && !self.abandoned && self.wait_for_input(Duration::ZERO) && self.read_console() {
             left = left.saturating_sub(CHUNK_BYTES);
             self.console_is_full = false;
