@@ -1,0 +1,117 @@
+//! Making a pod, and waiting for its start.
+
+use std::time::Duration;
+
+use olake_shared::{
+    domain::task::{FailureClass, TaskId, TaskPhase},
+    store::tasks::pods::PermitState,
+};
+use serde_json::json;
+
+use super::{
+    super::settings::{KubeSettings, tests::settings},
+    Stage, ended, ended_connector, eventually, until,
+};
+use crate::launch::{Seen, Update};
+
+#[tokio::test]
+async fn a_pod_that_an_earlier_try_has_made_is_taken_as_made() {
+    let stage = Stage::new().await;
+    let first = stage.launched().await;
+    stage.made().await;
+    let uid = stage.fake.pod(&stage.pod).unwrap()["metadata"]["uid"].clone();
+    drop(first);
+    let mut again = stage.launched().await;
+    until(&mut again, |update| matches!(update, Update::Placed(placed) if placed.pod == stage.pod)).await;
+    assert_eq!(stage.fake.pod(&stage.pod).unwrap()["metadata"]["uid"], uid);
+    assert!(stage.deletions().is_empty(), "who follows no longer deletes nothing");
+}
+
+#[tokio::test]
+async fn a_pod_of_that_name_which_is_of_something_else_is_left_alone() {
+    let stage = Stage::new().await;
+    let labels = json!({"app.kubernetes.io/managed-by": "olake-worker", "olake.io/task": TaskId::now_v7().to_string(),
+        "olake.io/attempt": "1"});
+    stage
+        .fake
+        .put_pod(json!({"metadata": {"name": stage.pod, "labels": labels}, "spec": {"containers": []}}));
+    let mut running = stage.launched().await;
+    let Seen::NotStarted(_, why) = ended(&mut running).await.seen else { panic!() };
+    assert!(why.contains("not of this attempt"), "{why}");
+    assert!(stage.deletions().is_empty());
+}
+
+#[tokio::test]
+async fn what_admission_refuses_fails_at_once_in_its_words() {
+    for (code, message) in [
+        (403, "pods \"olake-1\" is forbidden: violates PodSecurity \"restricted:latest\""),
+        (
+            403,
+            "pods is forbidden: User \"worker\" cannot create resource \"pods\" in API group \"\" in the namespace \"olake\"",
+        ),
+        (404, "namespaces \"olake\" not found"),
+        (
+            422,
+            "Pod \"olake-1\" is invalid: spec.priorityClassName: no PriorityClass with name batch was found",
+        ),
+    ] {
+        let stage = Stage::new().await;
+        stage.fake.refuse(code, message);
+        let mut running = stage.launched().await;
+        let Seen::NotStarted(class, why) = ended(&mut running).await.seen else { panic!("{code}") };
+        assert_eq!(class, FailureClass::Unschedulable);
+        assert!(why.contains(message), "{why}");
+        assert_eq!(stage.ledger.state(), PermitState::Closed, "no pod will start it any more");
+    }
+}
+
+#[tokio::test]
+async fn a_quota_is_waited_for_as_long_as_a_node() {
+    let stage = Stage::with(KubeSettings { schedule: Duration::from_millis(600), ..settings() }).await;
+    stage.fake.refuse(403, "pods \"olake-1\" is forbidden: exceeded quota: compute, requested: memory=2Gi");
+    let mut running = stage.launched().await;
+    let waits = |update: &Update| matches!(update, Update::Starting { phase: TaskPhase::Scheduling, why: Some(why) } if why.contains("exceeded quota"));
+    until(&mut running, waits).await;
+    let Seen::NotStarted(class, _) = ended(&mut running).await.seen else { panic!() };
+    assert_eq!(class, FailureClass::Unschedulable);
+}
+
+#[tokio::test]
+async fn a_pod_that_finds_no_node_fails_after_its_deadline_with_the_reason() {
+    let stage = Stage::with(KubeSettings { schedule: Duration::from_millis(500), ..settings() }).await;
+    let mut running = stage.launched().await;
+    stage.made().await;
+    stage.fake.status(
+        &stage.pod,
+        json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+        "reason": "Unschedulable", "message": "0/3 nodes are available: 3 Insufficient memory."}]}),
+    );
+    let told = |update: &Update| matches!(update, Update::Starting { phase: TaskPhase::Scheduling, why: Some(why) } if why.contains("3 Insufficient memory"));
+    until(&mut running, told).await;
+    let Seen::NotStarted(class, why) = ended(&mut running).await.seen else { panic!() };
+    assert_eq!(class, FailureClass::Unschedulable);
+    assert!(why.contains("3 Insufficient memory"), "{why}");
+}
+
+#[tokio::test]
+async fn an_image_that_never_comes_fails_as_such_although_the_start_was_permitted() {
+    let stage = Stage::with(KubeSettings { pull: Duration::from_millis(300), ..settings() }).await;
+    let mut running = stage.launched().await;
+    stage.made().await;
+    stage.ledger.permit_pod();
+    let waiting = json!([{"name": "connector", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}}]);
+    stage.fake.change(&stage.pod, |pod| {
+        pod["spec"]["nodeName"] = json!("node-1");
+        pod["status"] = json!({"phase": "Pending", "containerStatuses": waiting});
+    });
+    until(&mut running, |update| matches!(update, Update::Starting { phase: TaskPhase::Pulling, .. })).await;
+    eventually("it is deleted", || stage.deletions() == ["DELETE pods 120"]).await;
+    stage.fake.status(
+        &stage.pod,
+        json!({"phase": "Failed", "containerStatuses": ended_connector(137, "ContainerStatusUnknown")}),
+    );
+    let Seen::NotStarted(class, why) = ended(&mut running).await.seen else { panic!() };
+    assert_eq!(class, FailureClass::Image);
+    assert!(why.contains("Back-off pulling image"), "{why}");
+}

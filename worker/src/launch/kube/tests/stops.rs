@@ -1,0 +1,55 @@
+//! Stops: ours, and those of others.
+
+use olake_shared::domain::task::FailureClass;
+use serde_json::json;
+
+use super::{Stage, ended, ended_connector, eventually};
+use crate::{agent::record::FinalRecord, connector::result::Exit, launch::Seen};
+
+#[tokio::test]
+async fn a_cancel_before_the_permit_ends_at_once_whatever_kubernetes_does() {
+    let stage = Stage::new().await;
+    let mut running = stage.launched().await;
+    stage.made().await;
+    stage.fake.set_down(true);
+    running.stop();
+    assert!(matches!(ended(&mut running).await.seen, Seen::NotStarted(FailureClass::Infrastructure, _)));
+    let stage = Stage::new().await;
+    stage.fake.set_down(true);
+    let mut running = stage.launched().await;
+    running.stop();
+    assert!(matches!(ended(&mut running).await.seen, Seen::NotStarted(..)), "before the pod exists, too");
+}
+
+#[tokio::test]
+async fn a_cancel_of_what_runs_deletes_the_pod_and_waits_for_its_end() {
+    let stage = Stage::new().await;
+    let mut running = stage.running().await;
+    running.stop();
+    eventually("it is deleted", || stage.deletions() == ["DELETE pods 120"]).await;
+    running.stop();
+    assert!(running.updates.try_recv().is_err(), "a deletion is no end");
+    stage.ledger.tell(FinalRecord::default());
+    stage
+        .fake
+        .status(&stage.pod, json!({"phase": "Failed", "containerStatuses": ended_connector(143, "Error")}));
+    assert_eq!(ended(&mut running).await.seen, Seen::Exit(Exit::Code(143)));
+    assert_eq!(stage.deletions().len(), 1);
+}
+
+#[tokio::test]
+async fn a_deletion_by_somebody_else_gets_our_grace_and_the_end_is_told_as_such() {
+    let stage = Stage::new().await;
+    let mut running = stage.running().await;
+    stage.fake.change(&stage.pod, |pod| {
+        pod["metadata"]["deletionTimestamp"] = json!("2026-11-24T10:00:00Z");
+        pod["metadata"]["deletionGracePeriodSeconds"] = json!(3_600);
+    });
+    eventually("it is deleted again", || stage.deletions() == ["DELETE pods 120"]).await;
+    stage
+        .fake
+        .status(&stage.pod, json!({"phase": "Failed", "containerStatuses": ended_connector(143, "Error")}));
+    let Seen::Failed { class, why, .. } = ended(&mut running).await.seen else { panic!() };
+    assert_eq!(class, FailureClass::Infrastructure);
+    assert!(why.contains("deleted by somebody else"), "{why}");
+}
