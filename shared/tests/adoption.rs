@@ -32,6 +32,7 @@ on_both_databases!(
     want_of_memory_is_tried_once_more_and_counted,
     a_task_is_ended_by_force_only_while_its_node_is_lost,
     an_attempt_is_open_until_it_is_closed,
+    who_is_no_longer_the_owner_closes_no_attempt,
 );
 
 struct Running {
@@ -118,6 +119,26 @@ async fn an_attempt_is_open_until_it_is_closed(db: TestDatabase) {
     let run = running(&db).await;
     let (task, attempt) = (run.fence.task, run.fence.attempt);
     assert_eq!(run.queue.permit_state(task, attempt).await.unwrap(), PermitState::Open);
-    assert!(run.queue.close_attempt(task, attempt).await.unwrap());
+    assert!(run.queue.close_attempt(run.fence).await.unwrap());
     assert_eq!(run.queue.permit_state(task, attempt).await.unwrap(), PermitState::Closed);
+}
+
+async fn who_is_no_longer_the_owner_closes_no_attempt(db: TestDatabase) {
+    let run = running(&db).await;
+    let (task, queue) = (run.fence.task, &run.queue);
+    let adopted = run.adopt(Uuid::now_v7()).await.unwrap().fence;
+    let late = queue.close_attempt(run.fence).await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "it was adopted since: {late:?}");
+    assert_eq!(queue.permit_state(task, adopted.attempt).await.unwrap(), PermitState::Open);
+    // The attempt after that is not its, either, whichever way it asks.
+    let lost = Failure::new(FailureClass::Infrastructure, "lost");
+    let end = Final { retries: Retries::of_job(None), ..Final::bare(Outcome::Bad(lost)) };
+    queue.end(adopted, &end).await.unwrap();
+    let next = claim(&db.store, task).await.fence;
+    for stale in [run.fence, adopted, Fence { attempt: next.attempt, ..adopted }] {
+        let late = queue.close_attempt(stale).await;
+        assert!(matches!(late, Err(StoreError::Fenced)), "{stale:?}: {late:?}");
+    }
+    assert_eq!(queue.permit_state(task, next.attempt).await.unwrap(), PermitState::Open);
+    assert!(queue.close_attempt(next).await.unwrap(), "its owner closes it");
 }

@@ -86,7 +86,7 @@ impl Running {
     }
 
     async fn close(&self) -> bool {
-        self.queue.close_attempt(self.fence.task, self.fence.attempt).await.unwrap()
+        self.queue.close_attempt(self.fence).await.unwrap()
     }
 
     async fn record(&self) -> Option<String> {
@@ -156,7 +156,7 @@ async fn of_a_permit_and_a_close_one_wins(db: TestDatabase) {
         let (first, second, closed) = tokio::join!(
             queue.permit(task, fence.attempt, &one),
             queue.permit(task, fence.attempt, &other),
-            queue.close_attempt(task, fence.attempt),
+            queue.close_attempt(fence),
         );
         let won =
             [first.is_ok(), second.is_ok(), closed.unwrap()].into_iter().filter(|has_won| *has_won).count();

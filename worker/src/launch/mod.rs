@@ -43,6 +43,8 @@ pub struct Launch {
     pub task: TaskId,
     /// Its attempt.
     pub attempt: i32,
+    /// The ownership under which it is launched: once the task has another owner, that one decides.
+    pub epoch: i64,
     /// The job it works on. Two syncs or clears of one job never run at once.
     pub job: Option<i64>,
     /// The source type whose connector runs, as `postgres`.
@@ -75,7 +77,7 @@ impl Launch {
     pub fn reference(&self) -> AttemptRef {
         let is_of_job = self.request.is_of_job();
         let job = if is_of_job { self.job } else { None };
-        AttemptRef { task: self.task, attempt: self.attempt, job }
+        AttemptRef { task: self.task, attempt: self.attempt, epoch: self.epoch, job }
     }
 }
 
@@ -86,6 +88,8 @@ pub struct AttemptRef {
     pub task: TaskId,
     /// Its attempt.
     pub attempt: i32,
+    /// The ownership under which it is followed.
+    pub epoch: i64,
     /// The job whose start guard it holds: that of a sync or a clear; none for one-shot kinds.
     pub job: Option<i64>,
 }

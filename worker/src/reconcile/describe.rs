@@ -92,6 +92,7 @@ pub fn describe(queue: &Queue, task: &Claimed) -> Result<Described, Failure> {
     let launch = Launch {
         task: task.fence.task,
         attempt: task.fence.attempt,
+        epoch: task.fence.epoch,
         job: task.job,
         connector_type: task.connector_type.clone(),
         version: task.connector_version.clone(),

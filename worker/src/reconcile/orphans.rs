@@ -106,7 +106,8 @@ async fn adopt(worker: &Arc<Worker>, orphan: &Orphan) -> Result<Adoption, StoreE
 
 async fn take_back(worker: &Worker, orphan: &Orphan) -> Result<(), StoreError> {
     let fence = orphan.fence;
-    let attempt = AttemptRef { task: fence.task, attempt: fence.attempt, job: orphan.job };
+    let attempt =
+        AttemptRef { task: fence.task, attempt: fence.attempt, epoch: fence.epoch, job: orphan.job };
     reach(Step::Recovered, Moment::Before);
     let redactor = redactor_of(worker, orphan).await?.map(Arc::new);
     let known = known_lines(worker, orphan, redactor.clone()).await?;

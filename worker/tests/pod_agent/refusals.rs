@@ -29,7 +29,7 @@ async fn who_shows_no_token_or_that_of_another_attempt_is_not_let_in() {
         }
     }
     // Nobody has been permitted by that.
-    assert!(stage.store.queue().close_attempt(task, attempt).await.unwrap());
+    assert!(stage.store.queue().close_attempt(stage.fence).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -113,7 +113,7 @@ async fn a_cancelled_attempt_is_not_started() {
 async fn a_closed_attempt_is_not_started() {
     let stage = Stage::new().await;
     let pod = stage.pod("a");
-    assert!(stage.store.queue().close_attempt(stage.fence.task, stage.fence.attempt).await.unwrap());
+    assert!(stage.store.queue().close_attempt(stage.fence).await.unwrap());
     assert_eq!(pod.start().code().await, 1);
     assert!(!pod.is_open());
     assert!(pod.stderr().contains("the attempt is closed"), "{}", pod.stderr());

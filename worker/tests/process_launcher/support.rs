@@ -105,6 +105,7 @@ pub fn launch(job: Option<i64>, request: Request) -> Launch {
     Launch {
         task: Uuid::now_v7(),
         attempt: 1,
+        epoch: 1,
         job,
         connector_type: "files".to_owned(),
         version: "v0.9.4".to_owned(),

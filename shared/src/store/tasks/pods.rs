@@ -185,12 +185,21 @@ impl Queue {
     /// Decides that no pod will ever start this attempt. False: one is permitted already.
     ///
     /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn close_attempt(&self, task: TaskId, attempt: i32) -> Result<bool, StoreError> {
-        let sql = "UPDATE task_attempts SET pod_uid = $3 \
-                   WHERE task_id = $1 AND attempt = $2 AND (pod_uid IS NULL OR pod_uid = $3)";
-        let values: [Db; 3] = [task.into(), attempt.into(), CLOSED.into()];
-        Ok(self.store.db.execute_raw(self.store.sql(sql, values)).await?.rows_affected() > 0)
+    /// [`StoreError::Fenced`] when the task is no longer the worker's; [`StoreError::Database`].
+    pub async fn close_attempt(&self, fence: Fence) -> Result<bool, StoreError> {
+        let sql = "UPDATE task_attempts SET pod_uid = $4 \
+                   WHERE task_id = $1 AND attempt = $2 AND (pod_uid IS NULL OR pod_uid = $4) \
+                   AND EXISTS (SELECT 1 FROM tasks t WHERE t.id = $1 AND t.attempt = $2 AND t.epoch = $3 \
+                   AND t.status = 'running')";
+        let values: [Db; 4] = [fence.task.into(), fence.attempt.into(), fence.epoch.into(), CLOSED.into()];
+        if self.store.db.execute_raw(self.store.sql(sql, values)).await?.rows_affected() > 0 {
+            return Ok(true);
+        }
+        // Epochs never go back: whoever is the owner now was it a moment ago.
+        match self.fence_of(fence.task, fence.attempt).await? {
+            Some(current) if current == fence => Ok(false),
+            _ => Err(StoreError::Fenced),
+        }
     }
 
     /// Whether a pod may start an attempt, or was permitted to.

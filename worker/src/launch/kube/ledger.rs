@@ -8,7 +8,7 @@ use olake_shared::{
     events::{Events, What},
     store::{
         Store, StoreError,
-        tasks::{Queue, pods::PermitState},
+        tasks::{Fence, Queue, pods::PermitState},
     },
 };
 use tokio::sync::broadcast::error::RecvError;
@@ -19,8 +19,9 @@ use crate::agent::{follow::Ending, record::FinalRecord};
 /// The part of the database that decides about pods.
 #[async_trait]
 pub trait Ledger: Send + Sync + 'static {
-    /// Decides that no pod will ever start this attempt. False: one may, or has.
-    async fn close(&self, key: Key) -> Result<bool, StoreError>;
+    /// Decides that no pod will ever start this attempt. False: one may, or has. [`StoreError::Fenced`]: the task has
+    /// another owner by now.
+    async fn close(&self, fence: Fence) -> Result<bool, StoreError>;
 
     /// Whether a pod may start this attempt, or has been allowed to.
     async fn permit(&self, key: Key) -> Result<PermitState, StoreError>;
@@ -50,8 +51,8 @@ impl DatabaseLedger {
 
 #[async_trait]
 impl Ledger for DatabaseLedger {
-    async fn close(&self, (task, attempt): Key) -> Result<bool, StoreError> {
-        self.queue.close_attempt(task, attempt).await
+    async fn close(&self, fence: Fence) -> Result<bool, StoreError> {
+        self.queue.close_attempt(fence).await
     }
 
     async fn permit(&self, (task, attempt): Key) -> Result<PermitState, StoreError> {

@@ -38,7 +38,10 @@ use async_trait::async_trait;
 use olake_shared::{
     clock::SharedClock,
     domain::task::TaskId,
-    store::workers::{ImageType, Runs},
+    store::{
+        tasks::Fence,
+        workers::{ImageType, Runs},
+    },
 };
 use tokio::{
     sync::{mpsc, watch as channel},
@@ -208,10 +211,10 @@ impl KubeLauncher {
         Ok(self.inner.cluster.try_pod(&plan.pod).await?)
     }
 
-    fn drive(&self, key: names::Key, begin: Begin) -> Running {
+    fn drive(&self, fence: Fence, begin: Begin) -> Running {
         let (updates, receiver) = mpsc::channel(UPDATES);
         let (orders, ordered) = channel::channel(Orders::default());
-        let drive = Drive::new(self.inner.clone(), key, updates, ordered);
+        let drive = Drive::new(self.inner.clone(), fence, updates, ordered);
         tokio::spawn(drive.run(begin));
         Running::new(receiver, Box::new(PodControl(orders)))
     }
@@ -285,11 +288,13 @@ impl Launcher for KubeLauncher {
 
     async fn launch(&self, launch: Launch) -> Result<Running, LaunchError> {
         let plan = self.inner.plan(&launch)?;
-        Ok(self.drive((launch.task, launch.attempt), Begin::Make(Box::new(plan))))
+        let fence = Fence { task: launch.task, attempt: launch.attempt, epoch: launch.epoch };
+        Ok(self.drive(fence, Begin::Make(Box::new(plan))))
     }
 
     async fn adopt(&self, attempt: AttemptRef, launch: Option<Launch>) -> Result<Running, LaunchError> {
-        Ok(self.drive((attempt.task, attempt.attempt), Begin::Find(launch.map(Box::new))))
+        let fence = Fence { task: attempt.task, attempt: attempt.attempt, epoch: attempt.epoch };
+        Ok(self.drive(fence, Begin::Find(launch.map(Box::new))))
     }
 
     async fn recover(&self, attempt: AttemptRef, mut known: Known) -> Result<Option<Ending>, LaunchError> {

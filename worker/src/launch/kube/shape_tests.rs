@@ -16,6 +16,7 @@ fn launch(request: Request) -> Launch {
     Launch {
         task: TaskId::from_u128(0x0193_5f00_0000_7000_8000_0000_0000_0001),
         attempt: 2,
+        epoch: 1,
         job: Some(7),
         connector_type: "postgres".to_owned(),
         version: "v0.9.4".to_owned(),

@@ -358,7 +358,7 @@ mod tests {
     #[test]
     fn a_sweep_removes_guards_that_nobody_holds() {
         let (_data, folders) = folders();
-        let attempt = |job| AttemptRef { task: uuid::Uuid::nil(), attempt: 1, job: Some(job) };
+        let attempt = |job| AttemptRef { task: uuid::Uuid::nil(), attempt: 1, epoch: 1, job: Some(job) };
         let (free, held) = (folders.guard(&attempt(1)), folders.guard(&attempt(2)));
         for guard in [&free, &held] {
             fs::write(&guard.lock, "").unwrap();

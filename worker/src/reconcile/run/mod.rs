@@ -19,7 +19,7 @@ use olake_shared::{
     store::{
         logs::LogLine,
         tasks::{
-            Failure,
+            Failure, Fence,
             claim::{Claimed, Work},
             end::{Final, Outcome},
         },
@@ -165,7 +165,8 @@ impl<'a> Attempt<'a> {
             (Start::Launch, Some(launch)) => launcher.launch(launch).await,
             (_, launch) => {
                 let job = self.task.job.filter(|_| self.task.settings().is_some());
-                let attempt = AttemptRef { task: self.id(), attempt: self.task.fence.attempt, job };
+                let Fence { task, attempt, epoch } = self.task.fence;
+                let attempt = AttemptRef { task, attempt, epoch, job };
                 launcher.adopt(attempt, launch).await
             }
         };

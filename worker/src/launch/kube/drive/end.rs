@@ -27,8 +27,17 @@ use crate::{
 const RECORD_AT_MOST: Duration = Duration::from_secs(3600 + 60);
 
 impl Drive {
-    pub(super) async fn finish(&mut self, end: End) -> Ended {
+    /// What is told of an end; none when it is another owner's to tell.
+    pub(super) async fn finish(&mut self, end: End) -> Option<Ended> {
         let (seen, left) = match end {
+            End::NotOurs => {
+                tracing::warn!(
+                    pod = self.name,
+                    epoch = self.fence.epoch,
+                    "the pod is another worker's by now"
+                );
+                return None;
+            }
             End::NeverStarted(class, why) => (Seen::NotStarted(class, why), None),
             End::Gone => {
                 let left = self.gather(None).await;
@@ -59,7 +68,8 @@ impl Drive {
                 (seen, left)
             }
         };
-        Ended { seen: self.with_events(seen).await, rest: left.map_or_else(nothing, |left| left.ending) }
+        let rest = left.map_or_else(nothing, |left| left.ending);
+        Some(Ended { seen: self.with_events(seen).await, rest })
     }
 
     /// What the connector left: what its agent has told, or, when the agent is over without that, what it has printed.

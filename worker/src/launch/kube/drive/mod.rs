@@ -5,6 +5,8 @@
 //! - a call of the Kubernetes API that brought nothing is made again, for as long as it takes; nothing fails by it;
 //! - an attempt that no pod was permitted to start is ended by closing it, whatever Kubernetes does; one that a pod may have
 //!   started is over only when that pod's connector has ended, or the pod is gone;
+//! - what a later owner of the task may have decided otherwise is not touched: before a connector is ended, the database is
+//!   asked under the fence;
 //! - whoever drops the receiver of the updates ends this task, and nothing else: the pod runs on.
 
 mod begin;
@@ -14,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 
 use olake_shared::{
     domain::task::{FailureClass, TaskPhase},
-    store::StoreError,
+    store::{StoreError, tasks::Fence},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -79,11 +81,14 @@ enum End {
     Seen(Arc<PodView>),
     /// Its pod is gone.
     Gone,
+    /// The task has another owner, who goes on with it.
+    NotOurs,
 }
 
 /// Drives one attempt.
 pub struct Drive {
     inner: Arc<Inner>,
+    fence: Fence,
     key: Key,
     name: String,
     updates: mpsc::Sender<Update>,
@@ -110,13 +115,15 @@ pub struct Drive {
 impl Drive {
     pub fn new(
         inner: Arc<Inner>,
-        key: Key,
+        fence: Fence,
         updates: mpsc::Sender<Update>,
         orders: watch::Receiver<Orders>,
     ) -> Self {
+        let key = (fence.task, fence.attempt);
         let seen = inner.pods.subscribe(key);
         Self {
             inner,
+            fence,
             key,
             name: names::name(key),
             updates,
@@ -153,8 +160,10 @@ impl Drive {
             Some(end) => end,
             None => self.follow().await,
         };
-        let ended = self.finish(end).await;
-        let _ = self.updates.send(Update::Ended(ended)).await;
+        // Whoever is not the owner any more tells nothing: its next write is refused.
+        if let Some(ended) = self.finish(end).await {
+            let _ = self.updates.send(Update::Ended(ended)).await;
+        }
     }
 
     // ---- While it is there ----
@@ -227,11 +236,12 @@ impl Drive {
     /// The pod is gone: over, and never started if no permit was given.
     async fn gone(&mut self) -> End {
         let why = "the pod was removed before its connector started";
-        match self.inner.ledger.close(self.key).await {
+        match self.inner.ledger.close(self.fence).await {
             Ok(true) => match self.verdict.take() {
                 Some((class, why)) => End::NeverStarted(class, why),
                 None => self.never(why),
             },
+            Err(StoreError::Fenced) => End::NotOurs,
             Ok(false) | Err(_) => End::Gone,
         }
     }
@@ -302,8 +312,9 @@ impl Drive {
 
     /// Ends the attempt ourselves. None: it may have started, and its pod is to be deleted.
     async fn give_up(&mut self, class: FailureClass, why: String) -> Option<End> {
-        match self.inner.ledger.close(self.key).await {
+        match self.inner.ledger.close(self.fence).await {
             Ok(true) => Some(End::NeverStarted(class, why)),
+            Err(StoreError::Fenced) => Some(End::NotOurs),
             Ok(false) => {
                 self.verdict = Some((class, why));
                 None
@@ -318,8 +329,9 @@ impl Drive {
 
     /// Ends the attempt if no pod was permitted to start it. None: one was, or that is not known.
     async fn end_before_start(&mut self, why: &str) -> Option<End> {
-        match self.inner.ledger.close(self.key).await {
+        match self.inner.ledger.close(self.fence).await {
             Ok(is_closed) => is_closed.then(|| self.never(why)),
+            Err(StoreError::Fenced) => Some(End::NotOurs),
             Err(error) => {
                 tracing::warn!(pod = self.name, %error, "whether its connector may start is not known yet");
                 self.retry_later();

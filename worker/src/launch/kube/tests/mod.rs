@@ -15,7 +15,10 @@ use async_trait::async_trait;
 use olake_shared::{
     clock::SystemClock,
     domain::task::TaskId,
-    store::{StoreError, tasks::pods::PermitState},
+    store::{
+        StoreError,
+        tasks::{Fence, pods::PermitState},
+    },
 };
 use serde_json::{Value, json};
 
@@ -35,34 +38,52 @@ use crate::{
 
 /// A database of one attempt.
 #[derive(Clone)]
-struct FakeLedger(Arc<Mutex<(PermitState, Option<FinalRecord>)>>);
+struct FakeLedger(Arc<Mutex<Row>>);
+
+struct Row {
+    epoch: i64,
+    permit: PermitState,
+    record: Option<FinalRecord>,
+}
 
 impl FakeLedger {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new((PermitState::Open, None))))
+        Self(Arc::new(Mutex::new(Row { epoch: 1, permit: PermitState::Open, record: None })))
     }
 
     fn permit_pod(&self) {
-        self.0.lock().unwrap().0 = PermitState::Given;
+        self.0.lock().unwrap().permit = PermitState::Given;
     }
 
     fn tell(&self, record: FinalRecord) {
-        self.0.lock().unwrap().1 = Some(record);
+        self.0.lock().unwrap().record = Some(record);
     }
 
     fn state(&self) -> PermitState {
-        self.0.lock().unwrap().0
+        self.0.lock().unwrap().permit
+    }
+
+    /// Another worker adopts the attempt.
+    fn take_over(&self) {
+        self.0.lock().unwrap().epoch += 1;
+    }
+
+    fn epoch(&self) -> i64 {
+        self.0.lock().unwrap().epoch
     }
 }
 
 #[async_trait]
 impl Ledger for FakeLedger {
-    async fn close(&self, _key: Key) -> Result<bool, StoreError> {
-        let mut state = self.0.lock().unwrap();
-        if state.0 == PermitState::Open {
-            state.0 = PermitState::Closed;
+    async fn close(&self, fence: Fence) -> Result<bool, StoreError> {
+        let mut row = self.0.lock().unwrap();
+        if row.epoch != fence.epoch {
+            return Err(StoreError::Fenced);
         }
-        Ok(state.0 == PermitState::Closed)
+        if row.permit == PermitState::Open {
+            row.permit = PermitState::Closed;
+        }
+        Ok(row.permit == PermitState::Closed)
     }
 
     async fn permit(&self, _key: Key) -> Result<PermitState, StoreError> {
@@ -70,7 +91,7 @@ impl Ledger for FakeLedger {
     }
 
     async fn record(&self, _key: Key) -> Result<Option<Ending>, StoreError> {
-        Ok(self.0.lock().unwrap().1.clone().map(FinalRecord::into_ending))
+        Ok(self.0.lock().unwrap().record.clone().map(FinalRecord::into_ending))
     }
 
     async fn told(&self, _key: Key, _within: Duration) {
@@ -100,6 +121,7 @@ impl Stage {
         let launch = Launch {
             task: TaskId::now_v7(),
             attempt: 1,
+            epoch: 1,
             job: Some(1),
             connector_type: "postgres".to_owned(),
             version: "v0.9.4".to_owned(),
@@ -132,9 +154,13 @@ impl Stage {
         self.launcher.launch(self.launch.clone()).await.unwrap()
     }
 
+    /// The attempt, as its newest owner has it.
+    fn attempt(&self) -> AttemptRef {
+        AttemptRef { task: self.launch.task, attempt: 1, epoch: self.ledger.epoch(), job: Some(1) }
+    }
+
     async fn adopted(&self) -> Running {
-        let attempt = AttemptRef { task: self.launch.task, attempt: 1, job: Some(1) };
-        self.launcher.adopt(attempt, Some(self.launch.clone())).await.unwrap()
+        self.launcher.adopt(self.attempt(), Some(self.launch.clone())).await.unwrap()
     }
 
     /// Launched, permitted, and running.

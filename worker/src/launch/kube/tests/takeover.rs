@@ -12,7 +12,7 @@ use super::{
 use crate::{
     agent::record::FinalRecord,
     connector::result::Exit,
-    launch::{AttemptRef, Launcher, Seen, Update, known::Known},
+    launch::{Launcher, Seen, Update, known::Known},
 };
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn what_is_left_over_is_swept_by_name_and_by_label_and_what_runs_is_not() 
 async fn recovering_an_attempt_ends_what_runs_of_it() {
     let stage = Stage::new().await;
     drop(stage.running().await);
-    let attempt = AttemptRef { task: stage.launch.task, attempt: 1, job: Some(1) };
+    let attempt = stage.attempt();
     stage.ledger.tell(FinalRecord { lines: 9, ..FinalRecord::default() });
     let end = async {
         eventually("it is deleted", || !stage.deletions().is_empty()).await;
@@ -87,4 +87,27 @@ async fn recovering_an_attempt_ends_what_runs_of_it() {
     };
     let (left, ()) = tokio::join!(stage.launcher.recover(attempt, Known::nothing()), end);
     assert_eq!(left.unwrap().unwrap().progress.first_line, 9);
+}
+
+#[tokio::test]
+async fn an_owner_of_before_ends_nothing_of_what_another_one_has_adopted() {
+    for is_permitted in [false, true] {
+        let stage = Stage::new().await;
+        let mut before = match is_permitted {
+            true => stage.running().await,
+            false => stage.launched().await,
+        };
+        stage.made().await;
+        let state = stage.ledger.state();
+        stage.ledger.take_over();
+        before.stop();
+        let told = tokio::time::timeout(Duration::from_secs(20), async {
+            while let Some(update) = before.updates.recv().await {
+                assert!(!matches!(update, Update::Ended(_)), "an end that is not its own: {update:?}");
+            }
+        });
+        told.await.expect("it gives up");
+        assert_eq!(stage.ledger.state(), state, "it closes nothing");
+        assert!(stage.deletions().is_empty(), "it deletes nothing");
+    }
 }
