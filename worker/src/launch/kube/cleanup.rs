@@ -120,7 +120,7 @@ fn lives(pod: &Pod) -> bool {
 async fn delete_pods(cluster: &Cluster, grace: u32) -> Result<usize, CleanupError> {
     let mut deleted = 0;
     for pod in again(|| cluster.list_pods()).await?.iter().filter(|pod| attempt_of(pod).is_some()) {
-        again(|| cluster.delete_pod(&pod.name, None, grace)).await?;
+        again(|| cluster.delete_pod(&pod.name, pod.uid(), grace)).await?;
         deleted += 1;
     }
     Ok(deleted)
@@ -153,11 +153,11 @@ async fn stop_workers(client: Client, namespace: &str, name: &str) -> Result<(),
 async fn remove_rest(cluster: &Cluster) -> Result<usize, CleanupError> {
     let mut number = delete_pods(cluster, LAST_GRACE).await?;
     for pod in again(|| cluster.list_pods()).await?.iter().filter(|pod| attempt_of(pod).is_some()) {
-        again(|| cluster.release_pod(&pod.name)).await?;
+        again(|| cluster.release_pod(&pod.name, pod.uid())).await?;
     }
     for secret in again(|| cluster.list_secrets()).await?.iter().filter(|secret| attempt_of(secret).is_some())
     {
-        again(|| cluster.delete_secret(&secret.name)).await?;
+        again(|| cluster.delete_secret(&secret.name, secret.uid())).await?;
         number += 1;
     }
     Ok(number)

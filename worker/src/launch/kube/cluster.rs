@@ -13,7 +13,7 @@ use kube::{
     core::{NamespaceResourceScope, ObjectMeta, PartialObjectMeta, Resource},
 };
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     budget::Budget,
@@ -102,6 +102,13 @@ pub struct Listed {
     pub metadata: ObjectMeta,
 }
 
+impl Listed {
+    /// What tells it from another one of that name.
+    pub fn uid(&self) -> Option<&str> {
+        self.metadata.uid.as_deref()
+    }
+}
+
 /// The namespace of the connectors.
 pub struct Cluster {
     pods: Api<Pod>,
@@ -160,39 +167,45 @@ impl Cluster {
 
     /// Deletes a pod. `uid` makes sure that it is this one. One that is not there is deleted.
     pub async fn delete_pod(&self, name: &str, uid: Option<&str>, grace: u32) -> Result<(), CallError> {
-        let mut params = DeleteParams::default().grace_period(grace);
-        if let Some(uid) = uid {
-            params =
-                params.preconditions(Preconditions { uid: Some(uid.to_owned()), ..Preconditions::default() });
-        }
-        absent(self.call(self.pods.delete(name, &params)).await.map(|_| ()), Some(409))
+        let params = that_one(uid).grace_period(grace);
+        absent(self.call(self.pods.delete(name, &params)).await.map(|_| ()), &[409])
     }
 
-    /// Lets a pod go: our finalizer holds it no longer.
-    pub async fn release_pod(&self, name: &str) -> Result<(), CallError> {
+    /// Lets a pod go: our finalizer holds it no longer. `uid` makes sure that it is this one.
+    pub async fn release_pod(&self, name: &str, uid: Option<&str>) -> Result<(), CallError> {
         let patch = json!({"metadata": {"$deleteFromPrimitiveList/finalizers": [FINALIZER]}});
-        absent(self.patch(&self.pods, name, Patch::Strategic(patch)).await, None)
+        self.patch_pod(name, uid, patch, Patch::Strategic).await
     }
 
     /// Puts the labels of an attempt back that somebody has changed: the watch sees a pod by them.
-    pub async fn label_pod(&self, name: &str, key: Key) -> Result<(), CallError> {
-        let patch = json!({"metadata": {"labels": labels(key)}});
-        absent(self.patch(&self.pods, name, Patch::Merge(patch)).await, None)
+    pub async fn label_pod(&self, name: &str, uid: Option<&str>, key: Key) -> Result<(), CallError> {
+        self.patch_pod(name, uid, json!({"metadata": {"labels": labels(key)}}), Patch::Merge).await
+    }
+
+    /// Changes a pod. One that is not there, or is another one of that name, needs no change.
+    async fn patch_pod(
+        &self,
+        name: &str,
+        uid: Option<&str>,
+        mut patch: Value,
+        kind: fn(Value) -> Patch<Value>,
+    ) -> Result<(), CallError> {
+        let Some(uid) = uid else {
+            return absent(self.patch(&self.pods, name, kind(patch)).await, &[]);
+        };
+        // A uid cannot be changed: of another pod it is refused, as a conflict or as invalid.
+        patch["metadata"]["uid"] = json!(uid);
+        absent(self.patch(&self.pods, name, kind(patch)).await, &[409, 422])
     }
 
     /// Makes a pod the owner of its Secret, so that it goes with the pod.
     pub async fn own_secret(&self, name: &str, pod_uid: &str) -> Result<(), CallError> {
         let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": pod_uid});
         let patch = json!({"metadata": {"ownerReferences": [owner]}});
-        absent(self.patch(&self.secrets, name, Patch::Merge(patch)).await, None)
+        absent(self.patch(&self.secrets, name, Patch::Merge(patch)).await, &[])
     }
 
-    async fn patch<K>(
-        &self,
-        api: &Api<K>,
-        name: &str,
-        patch: Patch<serde_json::Value>,
-    ) -> Result<(), CallError>
+    async fn patch<K>(&self, api: &Api<K>, name: &str, patch: Patch<Value>) -> Result<(), CallError>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
@@ -200,9 +213,10 @@ impl Cluster {
         self.call(api.patch(name, &params, &patch)).await.map(|_| ())
     }
 
-    /// Deletes a Secret. One that is not there is deleted.
-    pub async fn delete_secret(&self, name: &str) -> Result<(), CallError> {
-        absent(self.call(self.secrets.delete(name, &DeleteParams::default())).await.map(|_| ()), None)
+    /// Deletes a Secret. `uid` makes sure that it is this one. One that is not there is deleted.
+    pub async fn delete_secret(&self, name: &str, uid: Option<&str>) -> Result<(), CallError> {
+        let params = that_one(uid);
+        absent(self.call(self.secrets.delete(name, &params)).await.map(|_| ()), &[409])
     }
 
     /// Everything in the namespace, whatever its labels are.
@@ -262,10 +276,21 @@ impl Cluster {
     }
 }
 
-/// What is not there is as good as deleted; `also` is another status that says so.
-fn absent(done: Result<(), CallError>, also: Option<u16>) -> Result<(), CallError> {
+/// Deletes only what has this uid, if it is given.
+fn that_one(uid: Option<&str>) -> DeleteParams {
+    let params = DeleteParams::default();
+    match uid {
+        Some(uid) => {
+            params.preconditions(Preconditions { uid: Some(uid.to_owned()), ..Preconditions::default() })
+        }
+        None => params,
+    }
+}
+
+/// What is not there is as good as done; `also` are other statuses that say so.
+fn absent(done: Result<(), CallError>, also: &[u16]) -> Result<(), CallError> {
     match done {
-        Err(error) if error.code() == Some(404) || also.is_some() && error.code() == also => Ok(()),
+        Err(CallError::Refused { code, .. }) if code == 404 || also.contains(&code) => Ok(()),
         done => done,
     }
 }

@@ -147,11 +147,13 @@ impl Drive {
 
     /// A pod was made or read by a call of ours.
     pub(super) async fn saw(&mut self, pod: &Pod) {
-        self.inner.pods.see_first(self.key, PodView::of(pod));
+        let view = PodView::of(pod);
+        self.note_uid(&view.uid);
+        self.inner.pods.see_first(self.key, view);
         let is_labelled = pod.metadata.labels.as_ref().and_then(attempt_of_labels) == Some(self.key);
         self.is_hidden = !is_labelled;
         if self.is_hidden {
-            match self.inner.cluster.label_pod(&self.name, self.key).await {
+            match self.inner.cluster.label_pod(&self.name, self.uid.as_deref(), self.key).await {
                 Ok(()) => {
                     tracing::warn!(pod = self.name, "the labels of a pod were changed, and are put back");
                 }

@@ -99,6 +99,8 @@ pub struct Drive {
     /// What was told last.
     told: Option<(TaskPhase, Option<String>)>,
     placed: Option<Placed>,
+    /// The pod that is followed, as it was seen last.
+    uid: Option<String>,
     has_run: bool,
     /// What it waits for, and since when.
     wait: Option<(WaitFor, Instant)>,
@@ -132,6 +134,7 @@ impl Drive {
             memory: None,
             told: None,
             placed: None,
+            uid: None,
             has_run: false,
             wait: None,
             verdict: None,
@@ -247,6 +250,7 @@ impl Drive {
     }
 
     async fn judge(&mut self, view: &Arc<PodView>) -> Option<End> {
+        self.note_uid(&view.uid);
         self.tell_place(view).await;
         match classify::stage(view) {
             Stage::Over => return Some(End::Seen(view.clone())),
@@ -362,8 +366,17 @@ impl Drive {
         None
     }
 
+    /// Takes the pod that has the attempt's name now for the one that is followed.
+    pub(super) fn note_uid(&mut self, uid: &str) {
+        if self.uid.as_deref() != Some(uid) {
+            self.uid = Some(uid.to_owned());
+            self.deleted = None;
+        }
+    }
+
+    /// Deletes the very pod that was judged: another one may have its name by now.
     async fn delete(&mut self, grace: u32) {
-        match self.inner.cluster.delete_pod(&self.name, None, grace).await {
+        match self.inner.cluster.delete_pod(&self.name, self.uid.as_deref(), grace).await {
             Ok(()) => {
                 self.deleted = Some(grace);
                 self.pause = FIRST_WAIT;

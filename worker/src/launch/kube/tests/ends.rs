@@ -71,10 +71,7 @@ async fn a_lost_node_is_told_and_ends_nothing_until_it_is_back() {
     stage.fake.status(&stage.pod, conditions("False"));
     until(&mut running, |update| matches!(update, Update::Unreachable(_))).await;
     // The control plane gives it up; a deletion is no end.
-    stage.fake.change(&stage.pod, |pod| {
-        pod["metadata"]["deletionTimestamp"] = json!("2026-11-24T10:00:00Z");
-        pod["metadata"]["deletionGracePeriodSeconds"] = json!(120);
-    });
+    stage.fake.delete(&stage.pod, 120);
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(running.updates.try_recv().is_err());
     stage.fake.status(&stage.pod, conditions("True"));

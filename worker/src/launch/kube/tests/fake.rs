@@ -6,8 +6,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use chrono::{SecondsFormat, TimeDelta};
 use futures::stream;
 use kube::{Client, Config};
+use olake_shared::clock::{Clock, SystemClock};
 use poem::{
     Body, Endpoint, EndpointExt, IntoResponse, Request, Response, Server,
     endpoint::make,
@@ -46,9 +48,32 @@ struct State {
     refusal: Option<(u16, String)>,
     events: Vec<Value>,
     agent_log: String,
+    /// Whether what the next call is about is made anew before it.
+    replaces: bool,
+    uids: u64,
 }
 
 impl State {
+    fn new_uid(&mut self) -> String {
+        self.uids += 1;
+        format!("uid-{}", self.uids)
+    }
+
+    /// What a call is about, and whether it may act on it: the uid that it names must be the right one.
+    fn checked(&mut self, kind: &str, name: &str, uid: &Value) -> Result<Value, Response> {
+        let replaces = std::mem::take(&mut self.replaces);
+        let new_uid = replaces.then(|| self.new_uid());
+        let objects = if kind == "pods" { &mut self.pods } else { &mut self.secrets };
+        let Some(found) = objects.get_mut(name) else { return Err(status(404, "not found")) };
+        if let Some(new) = new_uid {
+            found["metadata"]["uid"] = json!(new);
+        }
+        if !uid.is_null() && *uid != found["metadata"]["uid"] {
+            return Err(status(409, "the UID in the precondition is another one"));
+        }
+        Ok(found.clone())
+    }
+
     fn put(&mut self, kind: &str, name: &str, mut pod: Value) -> Value {
         self.version += 1;
         pod["metadata"]["resourceVersion"] = json!(self.version.to_string());
@@ -112,11 +137,16 @@ impl Fake {
         });
     }
 
+    /// Somebody deletes a pod, with so many seconds of grace from now on; less than none: that time is over.
+    pub fn delete(&self, name: &str, grace: i64) {
+        self.change(name, |pod| delete(pod, grace));
+    }
+
     /// Removes a pod at once, as whoever takes off the finalizer does.
     pub fn lose(&self, name: &str) {
         self.change(name, |pod| {
             pod["metadata"]["finalizers"] = json!([]);
-            pod["metadata"]["deletionTimestamp"] = json!("2026-11-24T10:00:00Z");
+            delete(pod, 0);
         });
         self.with(|state| state.remove_if_done(name));
     }
@@ -153,9 +183,26 @@ impl Fake {
         self.with(|state| state.calls.clone())
     }
 
-    pub fn put_pod(&self, pod: Value) {
+    pub fn put_pod(&self, mut pod: Value) {
         let name = pod["metadata"]["name"].as_str().unwrap().to_owned();
-        self.with(|state| state.put("ADDED", &name, pod));
+        self.with(|state| {
+            pod["metadata"]["uid"] = json!(state.new_uid());
+            state.put("ADDED", &name, pod)
+        });
+    }
+
+    pub fn put_secret(&self, mut secret: Value) {
+        let name = secret["metadata"]["name"].as_str().unwrap().to_owned();
+        self.with(|state| {
+            secret["metadata"]["uid"] = json!(state.new_uid());
+            state.secrets.insert(name, secret)
+        });
+    }
+
+    /// The pod or Secret of a name is made anew, by somebody else, before the next call that changes one comes: the watch
+    /// has not told of it then.
+    pub fn replace_before_next_call(&self) {
+        self.with(|state| state.replaces = true);
     }
 }
 
@@ -217,7 +264,7 @@ fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut St
                 return status(409, "pods already exists");
             }
             let mut pod = body;
-            pod["metadata"]["uid"] = json!(format!("uid-{}", state.version));
+            pod["metadata"]["uid"] = json!(state.new_uid());
             pod["status"] = json!({"phase": "Pending"});
             json(state.put("ADDED", &name, pod))
         }
@@ -226,8 +273,10 @@ fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut St
             if state.secrets.contains_key(&name) {
                 return status(409, "secrets already exists");
             }
-            state.secrets.insert(name, body.clone());
-            json(body)
+            let mut secret = body;
+            secret["metadata"]["uid"] = json!(state.new_uid());
+            state.secrets.insert(name, secret.clone());
+            json(secret)
         }
         ("GET", ["pods", name]) => match state.pods.get(*name) {
             Some(pod) => json(pod.clone()),
@@ -235,7 +284,10 @@ fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut St
         },
         ("GET", ["pods", _, "log"]) => state.agent_log.clone().into_response(),
         ("PATCH", ["pods", name]) => {
-            let Some(mut pod) = state.pods.get(*name).cloned() else { return status(404, "pods not found") };
+            let mut pod = match state.checked("pods", name, &body["metadata"]["uid"]) {
+                Ok(pod) => pod,
+                Err(refused) => return refused,
+            };
             if body["metadata"].get("$deleteFromPrimitiveList/finalizers").is_some() {
                 pod["metadata"]["finalizers"] = json!([]);
             }
@@ -247,9 +299,11 @@ fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut St
             json(pod)
         }
         ("DELETE", ["pods", name]) => {
-            let Some(mut pod) = state.pods.get(*name).cloned() else { return status(404, "pods not found") };
-            pod["metadata"]["deletionTimestamp"] = json!("2026-11-24T10:00:00Z");
-            pod["metadata"]["deletionGracePeriodSeconds"] = body["gracePeriodSeconds"].clone();
+            let mut pod = match state.checked("pods", name, &body["preconditions"]["uid"]) {
+                Ok(pod) => pod,
+                Err(refused) => return refused,
+            };
+            delete(&mut pod, body["gracePeriodSeconds"].as_i64().unwrap_or(30));
             let pod = state.put("MODIFIED", name, pod);
             state.remove_if_done(name);
             json(pod)
@@ -258,12 +312,24 @@ fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut St
             Some(secret) => json(secret.clone()),
             None => status(404, "secrets not found"),
         },
-        ("DELETE", ["secrets", name]) => match state.secrets.remove(*name) {
-            Some(secret) => json(secret),
-            None => status(404, "secrets not found"),
-        },
+        ("DELETE", ["secrets", name]) => {
+            match state.checked("secrets", name, &body["preconditions"]["uid"]) {
+                Ok(secret) => {
+                    state.secrets.remove(*name);
+                    json(secret)
+                }
+                Err(refused) => refused,
+            }
+        }
         _ => status(404, "no such call"),
     }
+}
+
+/// A pod is being deleted, with so many seconds of grace from now on.
+fn delete(pod: &mut Value, grace: i64) {
+    let at = SystemClock.now() + TimeDelta::seconds(grace);
+    pod["metadata"]["deletionTimestamp"] = json!(at.to_rfc3339_opts(SecondsFormat::Secs, true));
+    pod["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
 }
 
 fn watch(query: &str, state: Arc<Mutex<State>>, changed: Arc<Notify>) -> Response {

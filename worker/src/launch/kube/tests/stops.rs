@@ -41,10 +41,7 @@ async fn a_cancel_of_what_runs_deletes_the_pod_and_waits_for_its_end() {
 async fn a_deletion_by_somebody_else_gets_our_grace_and_the_end_is_told_as_such() {
     let stage = Stage::new().await;
     let mut running = stage.running().await;
-    stage.fake.change(&stage.pod, |pod| {
-        pod["metadata"]["deletionTimestamp"] = json!("2026-11-24T10:00:00Z");
-        pod["metadata"]["deletionGracePeriodSeconds"] = json!(3_600);
-    });
+    stage.fake.delete(&stage.pod, 3_600);
     eventually("it is deleted again", || stage.deletions() == ["DELETE pods 120"]).await;
     stage
         .fake
@@ -52,4 +49,21 @@ async fn a_deletion_by_somebody_else_gets_our_grace_and_the_end_is_told_as_such(
     let Seen::Failed { class, why, .. } = ended(&mut running).await.seen else { panic!() };
     assert_eq!(class, FailureClass::Infrastructure);
     assert!(why.contains("deleted by somebody else"), "{why}");
+}
+
+#[tokio::test]
+async fn a_deletion_is_of_the_pod_that_was_seen_and_not_of_another_one_of_its_name() {
+    let stage = Stage::new().await;
+    let running = stage.running().await;
+    stage.fake.replace_before_next_call();
+    running.stop();
+    eventually("it is tried", || stage.deletions() == ["DELETE pods 120"]).await;
+    let pod = stage.fake.pod(&stage.pod).unwrap();
+    assert!(pod["metadata"].get("deletionTimestamp").is_none(), "the new one is left alone: {pod}");
+    // Once it is seen, it is the one that is to end.
+    stage.fake.change(&stage.pod, |pod| pod["metadata"]["annotations"] = json!({"seen": "now"}));
+    eventually("it is deleted", || {
+        stage.fake.pod(&stage.pod).unwrap()["metadata"]["deletionTimestamp"].is_string()
+    })
+    .await;
 }

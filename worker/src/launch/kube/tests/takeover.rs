@@ -111,3 +111,22 @@ async fn an_owner_of_before_ends_nothing_of_what_another_one_has_adopted() {
         assert!(stage.deletions().is_empty(), "it deletes nothing");
     }
 }
+
+#[tokio::test]
+async fn what_was_made_anew_since_it_was_found_is_not_swept() {
+    let stage = Stage::new().await;
+    let gone = (TaskId::now_v7(), 1);
+    let by_label =
+        json!({"metadata": {"name": "reused", "labels": names::labels(gone)}, "spec": {"containers": []}});
+    stage.fake.put_pod(by_label.clone());
+    stage.fake.put_secret(json!({"metadata": {"name": "reused", "labels": names::labels(gone)}}));
+    let found = stage.launcher.found().await.unwrap();
+    assert_eq!(found.len(), 2, "{found:?}");
+    // Somebody else's by now.
+    stage.fake.put_pod(json!({"metadata": {"name": "reused"}, "spec": {"containers": []}}));
+    stage.fake.put_secret(json!({"metadata": {"name": "reused"}}));
+    stage.launcher.sweep(found, &[]).await.unwrap();
+    let pod = stage.fake.pod("reused").unwrap();
+    assert!(pod["metadata"].get("deletionTimestamp").is_none(), "{pod}");
+    assert_eq!(stage.fake.secrets(), ["reused"]);
+}
