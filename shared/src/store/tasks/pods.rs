@@ -215,6 +215,16 @@ impl Queue {
         })
     }
 
+    /// How many lines of the current attempt of a running task are stored; none when it is over.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn lines_of_attempt(&self, task: TaskId, attempt: i32) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT attempt_lines FROM tasks WHERE id = $1 AND attempt = $2 AND status = 'running'";
+        let row = self.store.db.query_one_raw(self.store.sql(sql, [task.into(), attempt.into()])).await?;
+        row.map(|row| Ok(row.try_get("", "attempt_lines")?)).transpose()
+    }
+
     /// Stores what an agent tells. `sequence` grows with each try; the number that is stored already may be told again,
     /// and changes nothing.
     ///

@@ -127,6 +127,36 @@ impl Console {
     }
 }
 
+/// The last lines of what was printed, oldest first. `is_cut`: more was printed before it, so that its first line may be
+/// the end of one.
+pub fn tail_of(text: &str, is_cut: bool, now: DateTime<Utc>) -> Vec<String> {
+    let whole = match text.split_once('\n') {
+        Some((_, whole)) if is_cut => whole,
+        _ => text,
+    };
+    let mut console = Console::new(now);
+    console.feed(whole.as_bytes(), false);
+    console.take(true, true);
+    console.tail()
+}
+
 fn cost(line: &LogLine) -> usize {
     LINE_BYTES + line.message.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_text_is_its_last_whole_lines() {
+        let text = "half a line\npanic: it broke\n\ngoroutine 1 [running]:\n";
+        let tail = |is_cut| tail_of(text, is_cut, DateTime::UNIX_EPOCH);
+        assert_eq!(tail(true).first().map(String::as_str), Some("panic: it broke"));
+        assert_eq!(tail(false).first().map(String::as_str), Some("half a line"));
+        assert_eq!(tail(false).last().map(String::as_str), Some("goroutine 1 [running]:"));
+        let long = (0..100).map(|number| format!("line {number}\n")).collect::<String>();
+        let tail = tail_of(&long, false, DateTime::UNIX_EPOCH);
+        assert_eq!((tail.len(), tail[0].as_str()), (TAIL_LINES, "line 80"));
+    }
 }

@@ -29,6 +29,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
+pub use self::console::tail_of;
 use self::{console::Console, log_file::LogFile, watched::WatchedFile};
 use crate::connector::{
     output::LogLine,

@@ -29,6 +29,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// What the agent told at the end, if it has.
     async fn record(&self, key: Key) -> Result<Option<Ending>, StoreError>;
 
+    /// How many lines of the attempt are stored.
+    async fn lines(&self, key: Key) -> Result<u64, StoreError>;
+
     /// Waits until something may have been told, at most so long.
     async fn told(&self, key: Key, within: Duration);
 
@@ -64,6 +67,11 @@ impl Ledger for DatabaseLedger {
         let record = FinalRecord::parse(&text)
             .map_err(|error| StoreError::Corrupt(format!("what the agent told at the end: {error}")))?;
         Ok(Some(record.into_ending()))
+    }
+
+    async fn lines(&self, (task, attempt): Key) -> Result<u64, StoreError> {
+        let lines = self.queue.lines_of_attempt(task, attempt).await?;
+        Ok(lines.and_then(|lines| u64::try_from(lines).ok()).unwrap_or_default())
     }
 
     async fn told(&self, (task, _): Key, within: Duration) {

@@ -102,9 +102,19 @@ impl PodView {
     pub fn has_run(&self) -> bool {
         match &self.connector {
             Container::Terminated(end) => {
-                !["ContainerStatusUnknown", "StartError"].contains(&end.reason.as_str())
+                !["ContainerStatusUnknown", "StartError", "ContainerCannotRun"].contains(&end.reason.as_str())
             }
             _ => false,
+        }
+    }
+
+    /// The end of what the connector has printed, which Kubernetes keeps of one that ended badly.
+    pub fn last_words(&self) -> Option<&str> {
+        match &self.connector {
+            Container::Terminated(end) if end.code != 0 && self.has_run() => {
+                Some(end.message.as_str()).filter(|words| !words.trim().is_empty())
+            }
+            _ => None,
         }
     }
 

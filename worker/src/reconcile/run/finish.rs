@@ -138,14 +138,15 @@ impl Attempt<'_> {
         let failed = !matches!(seen, Seen::Exit(Exit::Code(0)));
         if failed && self.findings.last_fatal().is_none() {
             let time = self.worker.queue.now();
-            let new = tail.iter().filter(|text| !self.said.has(text));
-            let lines = new.map(|text| output::LogLine {
-                level: output::Level::Error,
-                time,
-                message: text.clone(),
-                json: None,
-            });
-            let new: Vec<_> = lines.collect();
+            // What was told by others was masked by them.
+            let is_said = |text: &&String| self.said.has(text) || self.said.has(&self.redactor.clean(text));
+            let new = tail.iter().filter(|text| !is_said(text));
+            let line = |message| output::LogLine { level: output::Level::Error, time, message, json: None };
+            let mut new: Vec<_> = new.cloned().map(line).collect();
+            if !new.is_empty() && !self.knows_secrets {
+                let words = "(the end of its console is left out: the secrets of this attempt cannot be read any more)";
+                new = vec![line(words.to_owned())];
+            }
             self.take_lines(new);
         }
     }

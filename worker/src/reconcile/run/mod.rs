@@ -88,6 +88,8 @@ struct Attempt<'a> {
     entry: &'a Entry,
     writer: Arc<Writer<'a>>,
     redactor: Redactor,
+    /// Whether that knows all that the connector was given: not where this cannot be read any more.
+    knows_secrets: bool,
     findings: Findings,
     said: Said,
     /// The newest state that was seen, and its number.
@@ -111,6 +113,7 @@ impl<'a> Attempt<'a> {
             entry,
             writer: Arc::new(Writer::new(worker, task, entry)),
             redactor: Redactor::default(),
+            knows_secrets: false,
             findings: Findings::default(),
             said: Said::default(),
             state: None,
@@ -136,7 +139,7 @@ impl<'a> Attempt<'a> {
         let launched = match described {
             Ok(Described { launch, redactor }) => {
                 let launch = Launch { deadline: self.deadline(), ..launch };
-                self.redactor = redactor;
+                (self.redactor, self.knows_secrets) = (redactor, true);
                 self.launch(start, Some(launch)).await
             }
             // What runs is followed all the same.

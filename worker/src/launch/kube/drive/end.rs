@@ -19,9 +19,12 @@ use super::{
     Drive, EVENTS_WITHIN, End, Left, RECORD_EVERY,
 };
 use crate::{
-    agent::follow::{Ending, Progress},
+    agent::follow::{Ending, Progress, tail_of},
     launch::{Ended, Seen},
 };
+
+/// Kubernetes keeps so many bytes of what a container has printed.
+const LAST_WORDS_BYTES: usize = 2048;
 
 /// How long what an agent tells is waited for at most: longer than the grace of its pod.
 const RECORD_AT_MOST: Duration = Duration::from_secs(3600 + 60);
@@ -54,6 +57,7 @@ impl Drive {
             }
             End::Seen(view) => {
                 let left = self.gather(Some(&view)).await;
+                let left = self.with_last_words(left, &view).await;
                 let memory = self.memory.map(quantity::shown);
                 let known = Known {
                     has_record: left.as_ref().is_some_and(|left| left.is_whole),
@@ -70,6 +74,31 @@ impl Drive {
         };
         let rest = left.map_or_else(nothing, |left| left.ending);
         Some(Ended { seen: self.with_events(seen).await, rest })
+    }
+
+    /// Adds the end of what the connector printed: an agent sees its files alone, and a crash is told nowhere else.
+    async fn with_last_words(&mut self, left: Option<Left>, view: &PodView) -> Option<Left> {
+        let Some(words) = view.last_words() else { return left };
+        let mut left = match left {
+            Some(left) => left,
+            // Which of them are stored already is known only if none is.
+            None if self.lines_stored().await > 0 => return None,
+            None => Left { ending: nothing(), is_whole: false },
+        };
+        if left.ending.console_tail.is_empty() {
+            let is_cut = words.len() >= LAST_WORDS_BYTES;
+            left.ending.console_tail = tail_of(words, is_cut, self.inner.clock.now());
+        }
+        Some(left)
+    }
+
+    async fn lines_stored(&mut self) -> u64 {
+        loop {
+            match self.inner.ledger.lines(self.key).await {
+                Ok(lines) => return lines,
+                Err(error) => self.database_is_away(&error).await,
+            }
+        }
     }
 
     /// What the connector left: what its agent has told, or, when the agent is over without that, what it has printed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use olake_shared::domain::task::FailureClass;
 use serde_json::json;
 
-use super::{Stage, ended, ended_connector, running_connector, until};
+use super::{Stage, crashed_connector, ended, ended_connector, running_connector, until};
 use crate::{
     agent::record::FinalRecord,
     connector::result::Exit,
@@ -124,4 +124,53 @@ async fn without_a_record_an_exit_code_0_is_no_success() {
     );
     let Seen::Failed { class, exit_code, .. } = ended(&mut running).await.seen else { panic!() };
     assert_eq!((class, exit_code), (FailureClass::Infrastructure, Some(0)));
+}
+
+const CRASH: &str = "panic: runtime error: index out of range\n\ngoroutine 1 [running]:\n";
+
+#[tokio::test]
+async fn the_words_of_a_crash_without_a_log_are_told_with_the_end() {
+    let stage = Stage::new().await;
+    let mut running = stage.running().await;
+    stage.ledger.tell(FinalRecord::default());
+    stage
+        .fake
+        .status(&stage.pod, json!({"phase": "Failed", "containerStatuses": crashed_connector(2, CRASH)}));
+    let ended = ended(&mut running).await;
+    assert_eq!(ended.seen, Seen::Exit(Exit::Code(2)));
+    let tail = ended.rest.console_tail;
+    assert_eq!(
+        tail.first().map(String::as_str),
+        Some("panic: runtime error: index out of range"),
+        "{tail:?}"
+    );
+    assert_eq!(tail.last().map(String::as_str), Some("goroutine 1 [running]:"), "{tail:?}");
+}
+
+#[tokio::test]
+async fn when_its_agent_is_lost_the_words_of_a_crash_are_told_unless_lines_of_it_are_stored() {
+    for stored in [0, 7] {
+        let stage = Stage::new().await;
+        let mut running = stage.running().await;
+        stage.ledger.store_lines(stored);
+        stage
+            .fake
+            .status(&stage.pod, json!({"phase": "Failed", "containerStatuses": crashed_connector(2, CRASH)}));
+        let ended = ended(&mut running).await;
+        assert_eq!(ended.rest.console_tail.is_empty(), stored > 0);
+    }
+}
+
+#[tokio::test]
+async fn what_kubernetes_says_of_a_program_that_did_not_start_is_no_word_of_the_connector() {
+    let stage = Stage::new().await;
+    let mut running = stage.running().await;
+    stage.ledger.tell(FinalRecord::default());
+    let mut status = crashed_connector(128, "failed to create containerd task: exec: no such file");
+    status[0]["state"]["terminated"]["reason"] = json!("StartError");
+    stage.fake.status(&stage.pod, json!({"phase": "Failed", "containerStatuses": status}));
+    let ended = ended(&mut running).await;
+    assert!(ended.rest.console_tail.is_empty());
+    let Seen::Failed { why, .. } = ended.seen else { panic!() };
+    assert!(why.contains("no such file"), "{why}");
 }

@@ -44,11 +44,12 @@ struct Row {
     epoch: i64,
     permit: PermitState,
     record: Option<FinalRecord>,
+    lines: u64,
 }
 
 impl FakeLedger {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new(Row { epoch: 1, permit: PermitState::Open, record: None })))
+        Self(Arc::new(Mutex::new(Row { epoch: 1, permit: PermitState::Open, record: None, lines: 0 })))
     }
 
     fn permit_pod(&self) {
@@ -57,6 +58,11 @@ impl FakeLedger {
 
     fn tell(&self, record: FinalRecord) {
         self.0.lock().unwrap().record = Some(record);
+    }
+
+    /// So many lines are stored.
+    fn store_lines(&self, lines: u64) {
+        self.0.lock().unwrap().lines = lines;
     }
 
     fn state(&self) -> PermitState {
@@ -92,6 +98,10 @@ impl Ledger for FakeLedger {
 
     async fn record(&self, _key: Key) -> Result<Option<Ending>, StoreError> {
         Ok(self.0.lock().unwrap().record.clone().map(FinalRecord::into_ending))
+    }
+
+    async fn lines(&self, _key: Key) -> Result<u64, StoreError> {
+        Ok(self.0.lock().unwrap().lines)
     }
 
     async fn told(&self, _key: Key, _within: Duration) {
@@ -225,4 +235,10 @@ fn running_connector() -> Value {
 fn ended_connector(code: i32, reason: &str) -> Value {
     json!([{"name": "connector", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
         "state": {"terminated": {"exitCode": code, "reason": reason}}}])
+}
+
+fn crashed_connector(code: i32, message: &str) -> Value {
+    let mut status = ended_connector(code, "Error");
+    status[0]["state"]["terminated"]["message"] = json!(message);
+    status
 }
