@@ -114,7 +114,7 @@ pub enum Update {
         /// How long it has run already.
         ran_for: Duration,
     },
-    /// Its machine is not heard of; why that is believed, for a person. `Started` follows when it is again.
+    /// Its machine is not heard of; why that is believed, for a person. `Started` or `Starting` follows when it is again.
     Unreachable(String),
     /// What it wrote since the last time.
     Progress(Progress),

@@ -17,6 +17,8 @@ pub struct PodView {
     pub created: Option<i64>,
     /// Whether it is being deleted, and with how many seconds of grace.
     pub deletion: Option<i64>,
+    /// When that grace is over, in seconds since 1970.
+    pub deletion_due: Option<i64>,
     pub phase: String,
     pub reason: Option<String>,
     pub message: Option<String>,
@@ -75,6 +77,7 @@ impl PodView {
                 .deletion_timestamp
                 .as_ref()
                 .map(|_| meta.deletion_grace_period_seconds.unwrap_or_default()),
+            deletion_due: meta.deletion_timestamp.as_ref().map(seconds),
             phase: status.phase.clone().unwrap_or_default(),
             reason: status.reason.clone(),
             message: status.message.clone(),

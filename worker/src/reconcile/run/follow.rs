@@ -96,8 +96,11 @@ impl Attempt<'_> {
                 Some(Update::Ended(ended)) => return Some(ended),
                 Some(Update::Starting { phase, why }) => {
                     tracing::info!(task.id = %self.id(), %phase, why, "the start waits");
+                    let was_lost = self.is_lost.swap(false, Ordering::Relaxed);
                     if self.entry.reason().is_none() {
                         self.writer.phase(phase, why.as_deref()).await;
+                    } else if was_lost {
+                        self.writer.phase(TaskPhase::Stopping, None).await;
                     }
                 }
                 Some(Update::Placed(placed)) => {

@@ -8,9 +8,13 @@
 //! - what a later owner of the task may have decided otherwise is not touched: before a connector is ended, the database is
 //!   asked under the fence;
 //! - whoever drops the receiver of the updates ends this task, and nothing else: the pod runs on.
+//!
+//! [`begin`]: the pod is found or made; [`judge`]: what is seen of it; [`end`]: its end; [`told`]: what is told before.
 
 mod begin;
 mod end;
+mod judge;
+mod told;
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +29,7 @@ use tokio::{
 
 use super::{
     Inner,
-    classify::{self, Stage, WaitFor, Waiting},
+    classify::WaitFor,
     names::{self, Key},
     plan::Plan,
     view::PodView,
@@ -110,6 +114,8 @@ pub struct Drive {
     deleted: Option<u32>,
     /// Whether the watch does not see the pod.
     is_hidden: bool,
+    /// Whether its deletion is overdue, and that was asked for by its name.
+    is_late: bool,
     retry: Option<Instant>,
     pause: Duration,
 }
@@ -140,6 +146,7 @@ impl Drive {
             verdict: None,
             deleted: None,
             is_hidden: false,
+            is_late: false,
             retry: None,
             pause: FIRST_WAIT,
         }
@@ -191,7 +198,7 @@ impl Drive {
         // One that has passed is acted on at once, and after that again when what failed then is tried again.
         let deadline =
             deadline.filter(|at| self.verdict.is_none() && (self.retry.is_none() || *at > Instant::now()));
-        let wake = [deadline, self.retry].into_iter().flatten().min();
+        let wake = [deadline, self.retry, self.overdue_at()].into_iter().flatten().min();
         let timer = async {
             match wake {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -210,7 +217,10 @@ impl Drive {
     async fn look(&mut self) -> Option<End> {
         let sight = self.seen.borrow_and_update().clone();
         match sight {
-            Sight::Here(view) if !self.is_hidden => self.judge(&view).await,
+            // An end that is overdue is believed to be missing only after asking: the watch may be behind.
+            Sight::Here(view) if !self.is_hidden && (self.is_late || !self.is_overdue(&view)) => {
+                self.judge(&view).await
+            }
             // The watch sees pods by their labels: what looks gone to it is asked for by its name.
             _ if self.retry.is_none() => self.confirm().await,
             Sight::Here(view) => self.judge(&view).await,
@@ -225,119 +235,12 @@ impl Drive {
                 let view = PodView::of(&pod);
                 self.inner.pods.see(self.key, view.clone());
                 self.saw(&pod).await;
+                self.is_late = self.is_overdue(&view);
                 self.seen.mark_unchanged();
                 self.judge(&Arc::new(view)).await
             }
             Err(error) => {
                 tracing::debug!(pod = self.name, %error, "a pod that looks gone cannot be asked for");
-                self.retry_later();
-                None
-            }
-        }
-    }
-
-    /// The pod is gone: over, and never started if no permit was given.
-    async fn gone(&mut self) -> End {
-        let why = "the pod was removed before its connector started";
-        match self.inner.ledger.close(self.fence).await {
-            Ok(true) => match self.verdict.take() {
-                Some((class, why)) => End::NeverStarted(class, why),
-                None => self.never(why),
-            },
-            Err(StoreError::Fenced) => End::NotOurs,
-            Ok(false) | Err(_) => End::Gone,
-        }
-    }
-
-    async fn judge(&mut self, view: &Arc<PodView>) -> Option<End> {
-        self.note_uid(&view.uid);
-        self.tell_place(view).await;
-        match classify::stage(view) {
-            Stage::Over => return Some(End::Seen(view.clone())),
-            Stage::Running(since) => {
-                self.wait = None;
-                self.tell_running(since).await;
-            }
-            Stage::Unreachable => {
-                self.wait = None;
-                let node = view.node.as_deref().unwrap_or("its node");
-                let why =
-                    format!("the node {node} is not heard of: whether the connector still runs is unknown");
-                if self.told.as_ref().map(|(phase, _)| *phase) != Some(TaskPhase::NodeUnreachable) {
-                    self.told = Some((TaskPhase::NodeUnreachable, None));
-                    let _ = self.updates.send(Update::Unreachable(why)).await;
-                }
-            }
-            Stage::Waiting(waiting) => {
-                if let Some(end) = self.judge_wait(view, waiting).await {
-                    return Some(end);
-                }
-            }
-        }
-        let grace = i64::from(self.stop_grace());
-        if view.deletion.is_some_and(|given| given > grace) && self.deleted.is_none() {
-            // Somebody else's, as for a drain: it must not wait for an hour.
-            self.delete(self.stop_grace()).await;
-        }
-        None
-    }
-
-    async fn judge_wait(&mut self, view: &PodView, waiting: Waiting) -> Option<End> {
-        let Waiting { for_what, why, is_hopeless } = waiting;
-        self.tell(for_what.phase(), why.clone()).await;
-        if self.verdict.is_some() {
-            return None;
-        }
-        if view.deletion.is_some() && self.deleted.is_none() {
-            return self.end_before_start("the pod was deleted before its connector started").await;
-        }
-        let since = match self.wait {
-            Some((what, since)) if what == for_what => since,
-            // An adopted pod may have waited long.
-            None if for_what == WaitFor::Node => {
-                Instant::now().checked_sub(self.age(view)).unwrap_or_else(Instant::now)
-            }
-            _ => Instant::now(),
-        };
-        self.wait = Some((for_what, since));
-        let limit = self.limit(for_what);
-        if !is_hopeless && since.elapsed() < limit {
-            return None;
-        }
-        let what = match for_what {
-            WaitFor::Node => "no node was found for the pod",
-            WaitFor::Image => "an image of the pod could not be fetched",
-            WaitFor::Start => "the pod's connector did not start",
-        };
-        let within = if is_hopeless { String::new() } else { format!(" within {} s", limit.as_secs()) };
-        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        self.give_up(for_what.class(), format!("{what}{within}{why}")).await
-    }
-
-    /// Ends the attempt ourselves. None: it may have started, and its pod is to be deleted.
-    async fn give_up(&mut self, class: FailureClass, why: String) -> Option<End> {
-        match self.inner.ledger.close(self.fence).await {
-            Ok(true) => Some(End::NeverStarted(class, why)),
-            Err(StoreError::Fenced) => Some(End::NotOurs),
-            Ok(false) => {
-                self.verdict = Some((class, why));
-                None
-            }
-            Err(error) => {
-                tracing::warn!(pod = self.name, %error, "an attempt that cannot start cannot be ended yet");
-                self.retry_later();
-                None
-            }
-        }
-    }
-
-    /// Ends the attempt if no pod was permitted to start it. None: one was, or that is not known.
-    async fn end_before_start(&mut self, why: &str) -> Option<End> {
-        match self.inner.ledger.close(self.fence).await {
-            Ok(is_closed) => is_closed.then(|| self.never(why)),
-            Err(StoreError::Fenced) => Some(End::NotOurs),
-            Err(error) => {
-                tracing::warn!(pod = self.name, %error, "whether its connector may start is not known yet");
                 self.retry_later();
                 None
             }
@@ -370,7 +273,7 @@ impl Drive {
     pub(super) fn note_uid(&mut self, uid: &str) {
         if self.uid.as_deref() != Some(uid) {
             self.uid = Some(uid.to_owned());
-            self.deleted = None;
+            (self.deleted, self.is_late) = (None, false);
         }
     }
 
@@ -385,34 +288,6 @@ impl Drive {
                 tracing::warn!(pod = self.name, %error, "a pod that is to end is not deleted yet");
                 self.retry_later();
             }
-        }
-    }
-
-    // ---- What is told ----
-
-    async fn tell(&mut self, phase: TaskPhase, why: Option<String>) {
-        if self.told.as_ref().is_some_and(|told| told.0 == phase && told.1 == why) {
-            return;
-        }
-        self.told = Some((phase, why.clone()));
-        let _ = self.updates.send(Update::Starting { phase, why }).await;
-    }
-
-    async fn tell_running(&mut self, since: Option<i64>) {
-        self.has_run = true;
-        if self.told.as_ref().map(|told| told.0) == Some(TaskPhase::Running) {
-            return;
-        }
-        self.told = Some((TaskPhase::Running, None));
-        let ran_for = since.map_or(Duration::ZERO, |since| self.ago(since));
-        let _ = self.updates.send(Update::Started { pid: None, ran_for }).await;
-    }
-
-    async fn tell_place(&mut self, view: &PodView) {
-        let placed = Placed { pod: view.name.clone(), node: view.node.clone() };
-        if self.placed.as_ref() != Some(&placed) {
-            self.placed = Some(placed.clone());
-            let _ = self.updates.send(Update::Placed(placed)).await;
         }
     }
 

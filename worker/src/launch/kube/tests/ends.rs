@@ -61,24 +61,6 @@ async fn while_the_api_server_is_away_nothing_fails_and_nothing_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_lost_node_is_told_and_ends_nothing_until_it_is_back() {
-    let stage = Stage::new().await;
-    let mut running = stage.running().await;
-    let conditions = |ready: &str| {
-        json!({"phase": "Running", "containerStatuses": running_connector(), "conditions": [
-            {"type": "Ready", "status": ready}, {"type": "ContainersReady", "status": "True"}]})
-    };
-    stage.fake.status(&stage.pod, conditions("False"));
-    until(&mut running, |update| matches!(update, Update::Unreachable(_))).await;
-    // The control plane gives it up; a deletion is no end.
-    stage.fake.delete(&stage.pod, 120);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(running.updates.try_recv().is_err());
-    stage.fake.status(&stage.pod, conditions("True"));
-    until(&mut running, |update| matches!(update, Update::Started { .. })).await;
-}
-
-#[tokio::test]
 async fn evictions_and_disruptions_are_no_failures_of_the_connector() {
     let disrupted = |reason: &str| json!([{"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "m"}]);
     for status in [

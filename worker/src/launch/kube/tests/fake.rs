@@ -45,6 +45,9 @@ struct State {
     log: Vec<(u64, String)>,
     calls: Vec<String>,
     is_down: bool,
+    /// Whether pods cannot be read by their names, and how often that was tried.
+    refuses_reads: bool,
+    reads_refused: u32,
     refusal: Option<(u16, String)>,
     events: Vec<Value>,
     agent_log: String,
@@ -153,6 +156,15 @@ impl Fake {
 
     pub fn set_down(&self, is_down: bool) {
         self.with(|state| state.is_down = is_down);
+    }
+
+    /// Does not answer who asks for a pod by its name.
+    pub fn set_refuses_reads(&self, refuses: bool) {
+        self.with(|state| state.refuses_reads = refuses);
+    }
+
+    pub fn reads_refused(&self) -> u32 {
+        self.with(|state| state.reads_refused)
     }
 
     /// Refuses to make pods.
@@ -277,6 +289,10 @@ fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut St
             secret["metadata"]["uid"] = json!(state.new_uid());
             state.secrets.insert(name, secret.clone());
             json(secret)
+        }
+        ("GET", ["pods", _]) if state.refuses_reads => {
+            state.reads_refused += 1;
+            status(503, "the server is busy")
         }
         ("GET", ["pods", name]) => match state.pods.get(*name) {
             Some(pod) => json(pod.clone()),

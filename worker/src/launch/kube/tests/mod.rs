@@ -2,6 +2,7 @@
 
 mod ends;
 mod fake;
+mod lost;
 mod start;
 mod stops;
 mod takeover;
@@ -241,4 +242,10 @@ fn crashed_connector(code: i32, message: &str) -> Value {
     let mut status = ended_connector(code, "Error");
     status[0]["state"]["terminated"]["message"] = json!(message);
     status
+}
+
+/// The agent of a pod; whether it has let the connector start.
+fn running_agent(is_open: bool) -> Value {
+    json!([{"name": "agent", "image": "i", "imageID": "", "ready": is_open, "restartCount": 0, "started": is_open,
+        "state": {"running": {"startedAt": "2026-11-24T10:00:00Z"}}}])
 }
