@@ -138,6 +138,8 @@ pub struct Ended {
     pub seen: Seen,
     /// What was not told before: the last lines, the last state, results that are files.
     pub rest: Ending,
+    /// What somebody who followed it before has stopped it for, see [`Control::stop_for`].
+    pub stopped_for: Option<FailureClass>,
 }
 
 /// How the connector's process ended, if it was seen.
@@ -188,6 +190,11 @@ impl Running {
         self.control.stop();
     }
 
+    /// Asks the connector to end, see [`Control::stop_for`].
+    pub fn stop_for(&self, class: FailureClass) {
+        self.control.stop_for(class);
+    }
+
     /// Ends the connector at once, with SIGKILL to all of its group.
     pub fn kill(&self) {
         self.control.kill();
@@ -198,6 +205,12 @@ impl Running {
 pub trait Control: Send + Sync {
     /// See [`Running::stop`].
     fn stop(&self);
+    /// As [`Self::stop`], with what a bad end is to be judged as. A launcher whose connectors outlive their worker keeps
+    /// that beside the connector: whoever takes it over may see nothing but its end.
+    fn stop_for(&self, class: FailureClass) {
+        let _ = class;
+        self.stop();
+    }
     /// See [`Running::kill`].
     fn kill(&self);
 }

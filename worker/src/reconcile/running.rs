@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use olake_shared::domain::task::TaskId;
+use olake_shared::domain::task::{FailureClass, TaskId};
 use tokio::sync::watch;
 
 /// Why a connector is told to stop.
@@ -23,6 +23,22 @@ pub enum StopReason {
     Broken,
     /// A person ends it by force: its machine is lost, and its end will not be seen.
     Forced,
+}
+
+impl StopReason {
+    /// What the end is judged as, for the reasons that hold whoever owns the task.
+    pub fn class(self) -> Option<FailureClass> {
+        match self {
+            Self::Cancelled => Some(FailureClass::Cancelled),
+            Self::Deadline => Some(FailureClass::Timeout),
+            Self::Shutdown | Self::Fenced | Self::Broken | Self::Forced => None,
+        }
+    }
+
+    /// The reason that an owner before had, by what [`Self::class`] has said of it.
+    pub fn of_class(class: FailureClass) -> Option<Self> {
+        [Self::Cancelled, Self::Deadline].into_iter().find(|reason| reason.class() == Some(class))
+    }
 }
 
 /// The running tasks. The first reason to stop counts, but a wish to cancel goes before a shutdown: the task must not

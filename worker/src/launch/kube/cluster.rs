@@ -12,12 +12,13 @@ use kube::{
     api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions},
     core::{NamespaceResourceScope, ObjectMeta, PartialObjectMeta, Resource},
 };
+use olake_shared::domain::task::FailureClass;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{
     budget::Budget,
-    names::{FINALIZER, Key, labels},
+    names::{FINALIZER, Key, STOPPED_FOR, labels},
     shape::AGENT,
 };
 
@@ -180,6 +181,17 @@ impl Cluster {
     /// Puts the labels of an attempt back that somebody has changed: the watch sees a pod by them.
     pub async fn label_pod(&self, name: &str, uid: Option<&str>, key: Key) -> Result<(), CallError> {
         self.patch_pod(name, uid, json!({"metadata": {"labels": labels(key)}}), Patch::Merge).await
+    }
+
+    /// Writes on a pod what it is stopped for.
+    pub async fn note_stop(
+        &self,
+        name: &str,
+        uid: Option<&str>,
+        class: FailureClass,
+    ) -> Result<(), CallError> {
+        let patch = json!({"metadata": {"annotations": {STOPPED_FOR: class.as_str()}}});
+        self.patch_pod(name, uid, patch, Patch::Merge).await
     }
 
     /// Changes a pod. One that is not there, or is another one of that name, needs no change.

@@ -37,7 +37,7 @@ use ::kube::Client;
 use async_trait::async_trait;
 use olake_shared::{
     clock::SharedClock,
-    domain::task::TaskId,
+    domain::task::{FailureClass, TaskId},
     store::{
         tasks::Fence,
         workers::{ImageType, Runs},
@@ -239,6 +239,13 @@ struct PodControl(channel::Sender<Orders>);
 impl Control for PodControl {
     fn stop(&self) {
         self.0.send_modify(|orders| orders.stop = true);
+    }
+
+    fn stop_for(&self, class: FailureClass) {
+        self.0.send_modify(|orders| {
+            orders.stop = true;
+            orders.stop_for = orders.stop_for.or(Some(class));
+        });
     }
 
     fn kill(&self) {

@@ -15,6 +15,9 @@ pub const ATTEMPT: &str = "olake.io/attempt";
 /// Keeps a pod's last status readable until its end is stored.
 pub const FINALIZER: &str = "olake.io/outcome";
 
+/// The annotation that says what a pod was told to stop for.
+pub const STOPPED_FOR: &str = "olake.io/stopped-for";
+
 const PREFIX: &str = "olake-";
 
 /// An attempt of a task.

@@ -5,7 +5,12 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use super::shape::{AGENT, CONNECTOR};
+use olake_shared::domain::task::FailureClass;
+
+use super::{
+    names::STOPPED_FOR,
+    shape::{AGENT, CONNECTOR},
+};
 
 /// A pod as it was seen.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +24,8 @@ pub struct PodView {
     pub deletion: Option<i64>,
     /// When that grace is over, in seconds since 1970.
     pub deletion_due: Option<i64>,
+    /// What a worker has told it to stop for.
+    pub stopped_for: Option<FailureClass>,
     pub phase: String,
     pub reason: Option<String>,
     pub message: Option<String>,
@@ -78,6 +85,11 @@ impl PodView {
                 .as_ref()
                 .map(|_| meta.deletion_grace_period_seconds.unwrap_or_default()),
             deletion_due: meta.deletion_timestamp.as_ref().map(seconds),
+            stopped_for: meta
+                .annotations
+                .as_ref()
+                .and_then(|all| all.get(STOPPED_FOR)?.parse().ok())
+                .filter(|_| meta.deletion_timestamp.is_some()),
             phase: status.phase.clone().unwrap_or_default(),
             reason: status.reason.clone(),
             message: status.message.clone(),

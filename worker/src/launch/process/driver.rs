@@ -315,7 +315,7 @@ impl Driver {
         rest.progress.errors.retain(|error| self.told_errors.insert(error.to_string()));
         // Unlocked first: who hears of the end may remove it.
         drop(self.parts.output);
-        let _ = self.parts.updates.blocking_send(Update::Ended(Ended { seen, rest }));
+        let _ = self.parts.updates.blocking_send(Update::Ended(Ended { seen, rest, stopped_for: None }));
     }
 }
 

@@ -13,7 +13,10 @@ use olake_shared::{
     },
 };
 
-use super::{super::interpret::interpret, Attempt, signed};
+use super::{
+    super::{interpret::interpret, running::StopReason},
+    Attempt, signed,
+};
 use crate::{
     agent::follow::Progress,
     connector::{
@@ -33,6 +36,7 @@ impl Attempt<'_> {
 
     /// Puts together what is written with the end.
     pub(super) async fn finish(&mut self, ended: Option<Ended>) -> Final {
+        let stopped_for = ended.as_ref().and_then(|ended| ended.stopped_for);
         let (seen, catalog) = match ended {
             None => (Seen::Vanished, None),
             Some(ended) => {
@@ -68,7 +72,8 @@ impl Attempt<'_> {
             return Final::bare(Outcome::Bad(Failure::new(FailureClass::Infrastructure, words)));
         }
         let may_retry = !matches!(seen, Seen::Failed { may_retry: false, .. });
-        let meaning = interpret(self.task, &seen, self.entry.reason(), &self.findings, catalog.as_deref());
+        let stopped = self.entry.reason().or(stopped_for.and_then(StopReason::of_class));
+        let meaning = interpret(self.task, &seen, stopped, &self.findings, catalog.as_deref());
         let outcome = match meaning.outcome {
             Outcome::Bad(failure) => Outcome::Bad(Failure {
                 message: self.redactor.clean(&failure.message).into_owned(),

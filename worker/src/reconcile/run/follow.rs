@@ -61,7 +61,10 @@ impl Attempt<'_> {
                 _ => {}
             }
             reach(Step::StopTold, Moment::Before);
-            control.stop();
+            match entry.reason().and_then(StopReason::class) {
+                Some(class) => control.stop_for(class),
+                None => control.stop(),
+            }
             reach(Step::StopTold, Moment::After);
             // Of a lost node's it stays said: it is what somebody may end by force.
             if entry.reason() != Some(StopReason::Fenced) && !is_lost.load(Ordering::Relaxed) {

@@ -61,7 +61,8 @@ impl Drive {
                 let memory = self.memory.map(quantity::shown);
                 let known = Known {
                     has_record: left.as_ref().is_some_and(|left| left.is_whole),
-                    is_ours: self.deleted.is_some() && self.orders.borrow().stop,
+                    is_ours: self.deleted.is_some() && self.orders.borrow().stop
+                        || self.stopped_for.is_some(),
                     memory: memory.as_deref(),
                     can_grow: self.inner.settings.can_grow(self.memory),
                 };
@@ -73,7 +74,7 @@ impl Drive {
             }
         };
         let rest = left.map_or_else(nothing, |left| left.ending);
-        Some(Ended { seen: self.with_events(seen).await, rest })
+        Some(Ended { seen: self.with_events(seen).await, rest, stopped_for: self.stopped_for })
     }
 
     /// Adds the end of what the connector printed: an agent sees its files alone, and a crash is told nowhere else.

@@ -33,6 +33,7 @@ impl Drive {
 
     pub(super) async fn judge(&mut self, view: &Arc<PodView>) -> Option<End> {
         self.note_uid(&view.uid);
+        self.stopped_for = view.stopped_for.or(self.stopped_for);
         self.tell_place(view).await;
         let stage = match classify::stage(view) {
             Stage::Running(_) | Stage::Waiting(_) if self.is_late && self.is_overdue(view) => {

@@ -30,6 +30,7 @@ use tokio::{
 use super::{
     Inner,
     classify::WaitFor,
+    cluster::CallError,
     names::{self, Key},
     plan::Plan,
     view::PodView,
@@ -60,6 +61,8 @@ const TOLD_TO_STOP: &str = "told to stop before its connector was started";
 pub struct Orders {
     pub stop: bool,
     pub kill: bool,
+    /// What a stop is for, if whoever takes the pod over must know.
+    pub stop_for: Option<FailureClass>,
 }
 
 /// How a drive begins.
@@ -112,6 +115,10 @@ pub struct Drive {
     verdict: Option<(FailureClass, String)>,
     /// The grace with which we have deleted the pod.
     deleted: Option<u32>,
+    /// What it is stopped for, as it was seen written on the pod.
+    stopped_for: Option<FailureClass>,
+    /// Whether that needs no writing any more.
+    is_stop_noted: bool,
     /// Whether the watch does not see the pod.
     is_hidden: bool,
     /// Whether its deletion is overdue, and that was asked for by its name.
@@ -145,6 +152,8 @@ impl Drive {
             wait: None,
             verdict: None,
             deleted: None,
+            stopped_for: None,
+            is_stop_noted: false,
             is_hidden: false,
             is_late: false,
             retry: None,
@@ -265,15 +274,37 @@ impl Drive {
                 return ended;
             }
         }
-        self.delete(wanted).await;
+        if self.note_stop(orders.stop_for).await {
+            self.delete(wanted).await;
+        }
         None
+    }
+
+    /// Writes on the pod what it is stopped for, before it is deleted: whoever takes it over may find it ended. False: that
+    /// is to be tried again.
+    async fn note_stop(&mut self, class: Option<FailureClass>) -> bool {
+        let Some(class) = class.filter(|_| !self.is_stop_noted) else { return true };
+        match self.inner.cluster.note_stop(&self.name, self.uid.as_deref(), class).await {
+            Err(error @ CallError::Unreachable(_)) => {
+                tracing::warn!(pod = self.name, %error, "a pod that is to end is not deleted yet");
+                self.retry_later();
+                return false;
+            }
+            // The stop itself does not wait for it.
+            Err(error) => {
+                tracing::warn!(pod = self.name, %error, "what a pod is stopped for is not written on it");
+            }
+            Ok(()) => {}
+        }
+        self.is_stop_noted = true;
+        true
     }
 
     /// Takes the pod that has the attempt's name now for the one that is followed.
     pub(super) fn note_uid(&mut self, uid: &str) {
         if self.uid.as_deref() != Some(uid) {
             self.uid = Some(uid.to_owned());
-            (self.deleted, self.is_late) = (None, false);
+            (self.deleted, self.is_late, self.is_stop_noted) = (None, false, false);
         }
     }
 

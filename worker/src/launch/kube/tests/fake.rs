@@ -310,6 +310,11 @@ fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut St
             if let Some(labels) = body["metadata"]["labels"].as_object() {
                 pod["metadata"]["labels"] = json!(labels);
             }
+            if let Some(annotations) = body["metadata"]["annotations"].as_object() {
+                for (name, value) in annotations {
+                    pod["metadata"]["annotations"][name] = value.clone();
+                }
+            }
             let pod = state.put("MODIFIED", name, pod);
             state.remove_if_done(name);
             json(pod)

@@ -3,8 +3,12 @@
 use olake_shared::domain::task::FailureClass;
 use serde_json::json;
 
-use super::{Stage, ended, ended_connector, eventually};
-use crate::{agent::record::FinalRecord, connector::result::Exit, launch::Seen};
+use super::{Stage, ended, ended_connector, eventually, until};
+use crate::{
+    agent::record::FinalRecord,
+    connector::result::Exit,
+    launch::{Seen, Update},
+};
 
 #[tokio::test]
 async fn a_cancel_before_the_permit_ends_at_once_whatever_kubernetes_does() {
@@ -66,4 +70,49 @@ async fn a_deletion_is_of_the_pod_that_was_seen_and_not_of_another_one_of_its_na
         stage.fake.pod(&stage.pod).unwrap()["metadata"]["deletionTimestamp"].is_string()
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_an_owner_of_before_has_stopped_a_pod_for_is_known_to_whoever_adopts_it() {
+    for (class, ends_first) in
+        [(FailureClass::Timeout, true), (FailureClass::Cancelled, true), (FailureClass::Timeout, false)]
+    {
+        let stage = Stage::new().await;
+        let before = stage.running().await;
+        before.stop_for(class);
+        eventually("it is deleted", || stage.deletions() == ["DELETE pods 120"]).await;
+        drop(before);
+        stage.ledger.take_over();
+        stage.ledger.tell(FinalRecord::default());
+        let end = json!({"phase": "Failed", "containerStatuses": ended_connector(143, "Error")});
+        let mut adopted = match ends_first {
+            true => {
+                stage.fake.status(&stage.pod, end);
+                stage.adopted().await
+            }
+            false => {
+                let mut adopted = stage.adopted().await;
+                until(&mut adopted, |update| matches!(update, Update::Started { .. })).await;
+                stage.fake.status(&stage.pod, end);
+                adopted
+            }
+        };
+        let ended = ended(&mut adopted).await;
+        assert_eq!((ended.seen, ended.stopped_for), (Seen::Exit(Exit::Code(143)), Some(class)));
+    }
+}
+
+#[tokio::test]
+async fn a_pod_that_nobody_of_ours_has_stopped_says_of_no_stop() {
+    let stage = Stage::new().await;
+    drop(stage.running().await);
+    // It was about to be stopped, and its worker died before that.
+    let noted = json!({"olake.io/stopped-for": "timeout"});
+    stage.fake.change(&stage.pod, |pod| pod["metadata"]["annotations"] = noted);
+    let mut adopted = stage.adopted().await;
+    stage.ledger.tell(FinalRecord::default());
+    let end = json!({"phase": "Failed", "containerStatuses": ended_connector(1, "Error")});
+    stage.fake.status(&stage.pod, end);
+    let ended = ended(&mut adopted).await;
+    assert_eq!((ended.seen, ended.stopped_for), (Seen::Exit(Exit::Code(1)), None));
 }
