@@ -82,8 +82,9 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        let unreadable = matches!(self, Self::Inputs(_));
         let (status, message, over) = self.parts();
-        let response = Json(Refused { message, over }).with_status(status);
+        let response = Json(Refused { message, over, unreadable }).with_status(status);
         match status {
             StatusCode::SERVICE_UNAVAILABLE => response.with_header(RETRY_AFTER, "1").into_response(),
             _ => response.into_response(),

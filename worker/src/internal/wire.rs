@@ -105,4 +105,7 @@ pub struct Refused {
     /// Whether nothing that this agent tells will count any more.
     #[serde(default)]
     pub over: bool,
+    /// Whether what the connector is to be given cannot be read, which the message explains.
+    #[serde(default)]
+    pub unreadable: bool,
 }

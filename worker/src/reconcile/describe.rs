@@ -111,7 +111,8 @@ pub fn describe(queue: &Queue, task: &Claimed) -> Result<Described, Failure> {
 fn stored_state(text: Option<&str>) -> Result<Option<StateText>, Failure> {
     let Some(text) = text else { return Ok(None) };
     let state = parse_state(text.as_bytes()).ok_or_else(|| {
-        let words = "the stored state of this job is no state; a run without it would load everything again";
+        let words = "the stored state of this job is no state. Put an earlier one back (PUT …/jobs/{id}/state), or reset it \
+                     (POST …/jobs/{id}/reset-state): then everything is loaded again.";
         Failure::new(FailureClass::Infrastructure, words)
     })?;
     Ok(Some(state))

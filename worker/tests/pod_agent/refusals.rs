@@ -132,3 +132,23 @@ async fn of_two_pods_one_is_permitted_and_goes_on_undisturbed() {
     stage.connector_ended();
     assert_eq!(agent.code().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn inputs_that_cannot_be_read_are_told_by_the_exit_code_and_the_last_line() {
+    let stage = Stage::new().await;
+    // Nothing of ours writes such a state.
+    stage.store.queue().push_state(stage.fence, stage.job, 1, "no state at all").await.unwrap();
+    let pod = stage.pod("a");
+    assert_eq!(pod.start().code().await, 78);
+    assert!(!pod.is_open());
+    let words = pod.stderr();
+    let last = words.lines().last().unwrap();
+    assert!(
+        last.starts_with("olake agent: the stored state of this job is no state. Put an earlier one back"),
+        "{words}"
+    );
+    assert!(
+        stage.store.queue().close_attempt(stage.fence).await.unwrap(),
+        "nobody has been permitted by that"
+    );
+}

@@ -72,6 +72,14 @@ impl CallError {
         matches!(self, Self::Refused { status: StatusCode::PAYLOAD_TOO_LARGE, .. })
     }
 
+    /// Why what the connector is to be given cannot be read, if it is that.
+    pub fn unreadable(&self) -> Option<&str> {
+        match self {
+            Self::Refused { refused, .. } if refused.unreadable => Some(&refused.message),
+            _ => None,
+        }
+    }
+
     /// Whether nothing that this agent tells counts any more. A worker that does not know its token may be one that has
     /// not got a new key yet.
     pub fn is_over(&self) -> bool {

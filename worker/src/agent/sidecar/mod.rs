@@ -42,6 +42,28 @@ use crate::{internal::wire::Registered, reconcile::redact::Redactor};
 pub const COMMAND: &str = "agent";
 pub const GATE_COMMAND: &str = "agent-gate";
 
+/// The exit code of an agent that was told that its connector's inputs cannot be read. Its last line says why; whoever
+/// owns the task sees both in the pod's status, and ends the attempt.
+pub const UNREADABLE: u8 = 78;
+
+/// What each line of an agent's own log begins with.
+pub const SPEAKER: &str = "olake agent: ";
+
+/// So often inputs are asked for that cannot be read: another worker may have got a new key already.
+const UNREADABLE_AT_MOST: u32 = 5;
+
+/// Why an agent ends before its connector has started.
+struct GivenUp {
+    words: String,
+    code: ExitCode,
+}
+
+impl From<String> for GivenUp {
+    fn from(words: String) -> Self {
+        Self { words, code: ExitCode::FAILURE }
+    }
+}
+
 /// Runs the agent to its end. Exit code 0: everything is told, or nothing of it counts any more.
 pub fn run() -> ExitCode {
     let runtime =
@@ -56,7 +78,10 @@ pub fn run() -> ExitCode {
         }
         Ok(Told::Over) => ExitCode::SUCCESS,
         Ok(Told::Printed) => failed("what is left was printed: no worker took it in time"),
-        Err(reason) => failed(&reason),
+        Err(GivenUp { words, code }) => {
+            say(&words);
+            code
+        }
     }
 }
 
@@ -66,7 +91,7 @@ pub fn run_gate() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-async fn follow() -> Result<Told, String> {
+async fn follow() -> Result<Told, GivenUp> {
     // First: as the first process of a container it is ended by no signal that it does not receive.
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let settings = Settings::of_environment().map_err(|error| error.to_string())?;
@@ -94,19 +119,29 @@ async fn register(
     settings: &Settings,
     target: &Arc<Target>,
     terminate: &mut Signal,
-) -> Result<Registered, String> {
+) -> Result<Registered, GivenUp> {
+    let told_to_end = || GivenUp::from("told to end before the connector was permitted to start".to_owned());
     let mut client = Client::new(target.clone());
     let mut back_off = BackOff::default();
     let mut last = String::new();
+    let mut unreadable = 0;
     loop {
         let asked = tokio::select! {
             asked = calls::register(&mut client, settings, false) => asked,
-            _ = terminate.recv() => return Err("told to end before the connector was permitted to start".to_owned()),
+            _ = terminate.recv() => return Err(told_to_end()),
         };
         match asked {
             Ok(registered) => return Ok(registered),
+            Err(error) if error.unreadable().is_some() => {
+                unreadable += 1;
+                if unreadable >= UNREADABLE_AT_MOST {
+                    let words = error.unreadable().unwrap_or_default().to_owned();
+                    return Err(GivenUp { words, code: ExitCode::from(UNREADABLE) });
+                }
+                client = Client::new(target.clone());
+            }
             Err(error) if !error.is_for_now() => {
-                return Err(format!("the connector is not permitted to start: {error}"));
+                return Err(format!("the connector is not permitted to start: {error}").into());
             }
             Err(error) => {
                 let words = CallError::to_string(&error);
@@ -118,7 +153,7 @@ async fn register(
         }
         tokio::select! {
             () = tokio::time::sleep(back_off.next()) => {}
-            _ = terminate.recv() => return Err("told to end before the connector was permitted to start".to_owned()),
+            _ = terminate.recv() => return Err(told_to_end()),
         }
     }
 }
@@ -126,7 +161,7 @@ async fn register(
 /// Says something in the log of the agent's container. Never a content of what it follows.
 #[expect(clippy::print_stderr, reason = "an agent's log is its stderr")]
 fn say(words: &str) {
-    eprintln!("olake agent: {words}");
+    eprintln!("{SPEAKER}{words}");
 }
 
 fn failed(words: &str) -> ExitCode {

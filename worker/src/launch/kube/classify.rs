@@ -40,6 +40,8 @@ pub enum WaitFor {
     Node,
     Image,
     Start,
+    /// What the connector is to be given.
+    Inputs,
 }
 
 impl WaitFor {
@@ -48,7 +50,7 @@ impl WaitFor {
         match self {
             Self::Node => TaskPhase::Scheduling,
             Self::Image => TaskPhase::Pulling,
-            Self::Start => TaskPhase::Starting,
+            Self::Start | Self::Inputs => TaskPhase::Starting,
         }
     }
 
@@ -58,6 +60,8 @@ impl WaitFor {
             Self::Node => FailureClass::Unschedulable,
             Self::Image => FailureClass::Image,
             Self::Start => FailureClass::Infrastructure,
+            // As for a task that cannot be prepared: somebody has to mend it.
+            Self::Inputs => FailureClass::Connector,
         }
     }
 }
@@ -77,6 +81,10 @@ pub fn stage(pod: &PodView) -> Stage {
     if !pod.is_scheduled && pod.node.is_none() {
         let why = pod.unschedulable.clone();
         return Stage::Waiting(Waiting { for_what: WaitFor::Node, why, is_hopeless: false });
+    }
+    if let Some(words) = &pod.unreadable {
+        let why = Some(words.clone()).filter(|words| !words.is_empty());
+        return Stage::Waiting(Waiting { for_what: WaitFor::Inputs, why, is_hopeless: true });
     }
     for (what, container) in [("connector", &pod.connector), ("agent", &pod.agent)] {
         match container {

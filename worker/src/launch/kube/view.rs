@@ -11,6 +11,7 @@ use super::{
     names::STOPPED_FOR,
     shape::{AGENT, CONNECTOR},
 };
+use crate::agent::sidecar;
 
 /// A pod as it was seen.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,6 +42,8 @@ pub struct PodView {
     pub agent: Container,
     /// Whether the agent has let the connector start.
     pub is_open: bool,
+    /// Why the agent has ended before that, in its own words, if it was for good: the inputs cannot be read.
+    pub unreadable: Option<String>,
 }
 
 /// A container as it was seen.
@@ -104,6 +107,7 @@ impl PodView {
                 statuses.iter().any(|status| status.name == AGENT && status.started == Some(true))
             }),
             agent: container(status.init_container_statuses.as_ref(), AGENT),
+            unreadable: status.init_container_statuses.as_deref().and_then(unreadable),
             connector,
         }
     }
@@ -185,6 +189,18 @@ fn container(statuses: Option<&Vec<ContainerStatus>>, name: &str) -> Container {
         ),
         _ => Container::Unknown,
     }
+}
+
+/// The last words of an agent whose connector's inputs cannot be read. One that runs again may have got them since.
+fn unreadable(statuses: &[ContainerStatus]) -> Option<String> {
+    let status = statuses.iter().find(|status| status.name == AGENT)?;
+    let now = status.state.as_ref().filter(|state| state.running.is_none())?;
+    let before = status.last_state.as_ref().and_then(|last| last.terminated.as_ref());
+    let end =
+        now.terminated.as_ref().or(before).filter(|end| end.exit_code == i32::from(sidecar::UNREADABLE))?;
+    let lines = end.message.as_deref().unwrap_or_default();
+    let last = lines.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    Some(last.strip_prefix(sidecar::SPEAKER).unwrap_or(last).trim().to_owned())
 }
 
 fn seconds(time: &Time) -> i64 {

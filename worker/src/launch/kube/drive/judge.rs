@@ -128,6 +128,7 @@ impl Drive {
             WaitFor::Node => "no node was found for the pod",
             WaitFor::Image => "an image of the pod could not be fetched",
             WaitFor::Start => "the pod's connector did not start",
+            WaitFor::Inputs => "what the connector is to be given cannot be read",
         };
         let within = if is_hopeless { String::new() } else { format!(" within {} s", limit.as_secs()) };
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();

@@ -337,7 +337,7 @@ impl Drive {
         match what {
             WaitFor::Node => settings.schedule,
             WaitFor::Image => settings.pull,
-            WaitFor::Start => settings.start,
+            WaitFor::Start | WaitFor::Inputs => settings.start,
         }
     }
 

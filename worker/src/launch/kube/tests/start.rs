@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     super::settings::{KubeSettings, tests::settings},
-    Stage, ended, ended_connector, eventually, until,
+    Stage, ended, ended_connector, eventually, running_agent, until,
 };
 use crate::launch::{Seen, Update};
 
@@ -114,4 +114,43 @@ async fn an_image_that_never_comes_fails_as_such_although_the_start_was_permitte
     let Seen::NotStarted(class, why) = ended(&mut running).await.seen else { panic!() };
     assert_eq!(class, FailureClass::Image);
     assert!(why.contains("Back-off pulling image"), "{why}");
+}
+
+#[tokio::test]
+async fn inputs_that_cannot_be_read_end_the_attempt_at_once_with_words_that_say_what_to_do() {
+    const WORDS: &str = "the source's config cannot be opened. Type the secret in again.";
+    let message = format!("olake agent: no permit yet: the database is away\nolake agent: {WORDS}\n");
+    let end = json!({"terminated": {"exitCode": 78, "reason": "Error", "message": message}});
+    let again = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}});
+    for (state, last) in [(end.clone(), json!({})), (again, end.clone())] {
+        let stage = Stage::new().await;
+        let mut running = stage.launched().await;
+        stage.made().await;
+        let agent = json!([{"name": "agent", "image": "i", "imageID": "", "ready": false, "restartCount": 1,
+            "state": state, "lastState": last}]);
+        stage.fake.change(&stage.pod, |pod| {
+            pod["spec"]["nodeName"] = json!("node-1");
+            pod["status"] = json!({"phase": "Pending", "initContainerStatuses": agent});
+        });
+        let Seen::NotStarted(class, why) = ended(&mut running).await.seen else { panic!() };
+        assert_eq!(class, FailureClass::Connector);
+        assert_eq!(why, format!("what the connector is to be given cannot be read: {WORDS}"));
+        assert_eq!(stage.ledger.state(), PermitState::Closed, "no later start of its agent begins anything");
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_runs_again_is_waited_for_whatever_it_ended_for_before() {
+    let stage = Stage::new().await;
+    let mut running = stage.launched().await;
+    stage.made().await;
+    let mut agent = running_agent(false);
+    agent[0]["lastState"] =
+        json!({"terminated": {"exitCode": 78, "reason": "Error", "message": "olake agent: no"}});
+    stage.fake.change(&stage.pod, |pod| {
+        pod["spec"]["nodeName"] = json!("node-1");
+        pod["status"] = json!({"phase": "Pending", "initContainerStatuses": agent});
+    });
+    until(&mut running, |update| matches!(update, Update::Starting { phase: TaskPhase::Starting, .. })).await;
+    assert_eq!(stage.ledger.state(), PermitState::Open);
 }
