@@ -32,6 +32,7 @@ on_both_databases!(
     an_attempt_that_is_over_permits_nothing_and_takes_nothing,
     a_push_is_stored_once_and_an_old_one_changes_nothing,
     lines_told_twice_are_stored_once_and_missing_ones_are_told,
+    what_an_agent_could_not_read_stands_in_the_log_and_counts_as_no_line_of_the_connector,
     the_state_of_a_clear_is_not_stored_by_a_push,
     a_record_is_sealed_kept_once_and_goes_with_the_attempt,
     the_state_of_the_end_stands_before_those_of_pushes,
@@ -210,7 +211,13 @@ async fn a_push_is_stored_once_and_an_old_one_changes_nothing(db: TestDatabase) 
     running.permit(&pod("a")).await.unwrap();
     let text = "{\"id\": 12345678901234567890,  \"x\":1.0}\n";
     let stats = PushedStats { text: r#"{"a":1}"#.into(), records_read: Some(5), bytes_read: None };
-    let push = Push { state: Some(text.to_owned()), stats: Some(stats), first_line: 0, lines: lines(0..2) };
+    let push = Push {
+        state: Some(text.to_owned()),
+        stats: Some(stats),
+        first_line: 0,
+        lines: lines(0..2),
+        gaps: Vec::new(),
+    };
     assert_eq!(running.push(1, 7, &push).await.unwrap(), 2);
     // The answer was lost.
     let other = Push { state: Some(r#"{"other":1}"#.to_owned()), ..push.clone() };
@@ -243,6 +250,28 @@ async fn lines_told_twice_are_stored_once_and_missing_ones_are_told(db: TestData
     expected.extend(texts(10..13));
     assert_eq!(running.log().await, expected);
     assert_eq!(running.permit(&started("a")).await.unwrap().lines, 13);
+}
+
+async fn what_an_agent_could_not_read_stands_in_the_log_and_counts_as_no_line_of_the_connector(
+    db: TestDatabase,
+) {
+    let running = running(&db).await;
+    running.permit(&pod("a")).await.unwrap();
+    let gaps = vec!["cannot read state.json of the connector's output".to_owned()];
+    let with_lines = Push { lines: lines(0..2), gaps: gaps.clone(), ..Push::default() };
+    assert_eq!(running.push(1, 1, &with_lines).await.unwrap(), 2);
+    assert_eq!(running.push(1, 1, &with_lines).await.unwrap(), 2, "told twice is told once");
+    let alone = Push { first_line: 2, gaps: vec!["another file".to_owned()], ..Push::default() };
+    assert_eq!(running.push(1, 2, &alone).await.unwrap(), 2);
+    let more = Push { first_line: 2, lines: lines(2..4), ..Push::default() };
+    assert_eq!(running.push(1, 3, &more).await.unwrap(), 4);
+    let mut expected = texts(0..2);
+    expected
+        .push("Lines or a state may be missing: cannot read state.json of the connector's output".to_owned());
+    expected.push("Lines or a state may be missing: another file".to_owned());
+    expected.extend(texts(2..4));
+    assert_eq!(running.log().await, expected);
+    assert_eq!(running.permit(&started("a")).await.unwrap().lines, 4);
 }
 
 async fn the_state_of_a_clear_is_not_stored_by_a_push(db: TestDatabase) {

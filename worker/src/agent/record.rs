@@ -33,7 +33,7 @@ pub struct FinalRecord {
     pub console_tail: Vec<String>,
     /// How many lines the attempt has.
     pub lines: u64,
-    /// What could not be read or told, in words.
+    /// What could not be read or told, in words, as far as no push has told it.
     pub gaps: Vec<String>,
 }
 

@@ -148,9 +148,16 @@ async fn push(
             bytes_read: signed(stats.bytes),
         })
     });
-    let content = pods::Push { state, stats, first_line: told.first_line, lines: told.lines.into_owned() };
+    let content = pods::Push {
+        state,
+        stats,
+        first_line: told.first_line,
+        lines: told.lines.into_owned(),
+        gaps: told.gaps.into_owned(),
+    };
     let pushed = internal.queue.push(task, attempt, told.incarnation, told.sequence, &content).await?;
-    if content.state.is_some() || content.stats.is_some() || !content.lines.is_empty() {
+    let is_shown = !content.lines.is_empty() || !content.gaps.is_empty();
+    if content.state.is_some() || content.stats.is_some() || is_shown {
         tell(&internal, task, pushed.project, pushed.job, What::Progress);
     }
     Ok(Json(Pushed { lines: pushed.lines }))

@@ -97,6 +97,8 @@ pub struct Push {
     /// The number of the first of these lines in the attempt.
     pub first_line: i64,
     pub lines: Vec<LogLine>,
+    /// What the agent could not read or tell, in words for the task's log. They have no number in the attempt.
+    pub gaps: Vec<String>,
 }
 
 /// The connector's statistics.
@@ -274,15 +276,23 @@ impl Queue {
         if let Some(stats) = &push.stats {
             write_stats(store, tx, task, stats).await?;
         }
-        if push.lines.is_empty() {
-            return Ok(done(open.attempt_lines));
+        let mut stored = open.attempt_lines;
+        if !push.lines.is_empty() {
+            if push.first_line > stored {
+                // The agent holds them to be stored, and the database has lost them: it was put back to an earlier time.
+                let missing = push.first_line - stored;
+                let words = format!("{missing} lines of the connector's log are missing here");
+                tell_between(store, tx, fence, push, vec![words], push.first_line).await?;
+            }
+            logs::append(store, tx, fence, Some(push.first_line), &push.lines).await?;
+            let last = push.first_line.saturating_add(i64::try_from(push.lines.len()).unwrap_or(i64::MAX));
+            stored = last.max(stored);
         }
-        if push.first_line > open.attempt_lines {
-            tell_missing(store, tx, fence, open.attempt_lines, push).await?;
+        if !push.gaps.is_empty() {
+            let words = push.gaps.iter().map(|gap| format!("Lines or a state may be missing: {gap}"));
+            tell_between(store, tx, fence, push, words.collect(), stored).await?;
         }
-        logs::append(store, tx, fence, Some(push.first_line), &push.lines).await?;
-        let last = push.first_line.saturating_add(i64::try_from(push.lines.len()).unwrap_or(i64::MAX));
-        Ok(done(last.max(open.attempt_lines)))
+        Ok(done(stored))
     }
 
     /// Stores what an agent tells at the end. The first record of a start of the agent stays; one of a later start takes
@@ -401,23 +411,21 @@ async fn write_stats(
     Ok(())
 }
 
-/// Says in the log that lines are missing: the agent holds them to be stored, and the database has lost them (it was put
-/// back to an earlier time).
-async fn tell_missing(
+/// Says something in the log that is no line of the connector's: those go on with number `next` after it.
+async fn tell_between(
     store: &Store,
     tx: &DatabaseTransaction,
     fence: Fence,
-    stored: i64,
     push: &Push,
+    words: Vec<String>,
+    next: i64,
 ) -> Result<(), StoreError> {
-    let line = LogLine {
-        level: "warn".to_owned(),
-        time: push.lines.first().map_or(store.clock.now(), |line| line.time),
-        message: format!("{} lines of the connector's log are missing here", push.first_line - stored),
-    };
-    logs::append(store, tx, fence, None, &[line]).await?;
+    let time = push.lines.first().map_or(store.clock.now(), |line| line.time);
+    let line = |message| LogLine { level: "warn".to_owned(), time, message };
+    let lines: Vec<LogLine> = words.into_iter().map(line).collect();
+    logs::append(store, tx, fence, None, &lines).await?;
     let sql = "UPDATE tasks SET attempt_lines = $2 WHERE id = $1";
-    tx.execute_raw(store.sql(sql, [fence.task.into(), push.first_line.into()])).await?;
+    tx.execute_raw(store.sql(sql, [fence.task.into(), next.into()])).await?;
     Ok(())
 }
 

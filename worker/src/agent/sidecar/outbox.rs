@@ -139,7 +139,7 @@ impl Outbox {
             stats: self.stats.clone().filter(|_| self.has_new_stats),
             first_line: i64::try_from(self.first).unwrap_or(i64::MAX),
             lines: Cow::Borrowed(lines),
-            gaps: Cow::Borrowed(self.gaps.get(self.gaps_told..).unwrap_or_default()),
+            gaps: Cow::Borrowed(self.untold_gaps()),
         })?;
         self.carried =
             Carried { state: self.has_new_state, stats: self.has_new_stats, gaps: self.gaps.len() };
@@ -206,9 +206,9 @@ impl Outbox {
         self.stats.as_ref()
     }
 
-    /// What could not be read or told.
-    pub fn gaps(&self) -> &[String] {
-        &self.gaps
+    /// What could not be read or told, as far as no push has told it.
+    pub fn untold_gaps(&self) -> &[String] {
+        self.gaps.get(self.gaps_told..).unwrap_or_default()
     }
 
     /// The lines that wait, and the number of the first one.
@@ -318,6 +318,9 @@ mod tests {
         assert!(outbox.was_too_large());
         let push = pushed(&mut outbox);
         assert_eq!((push.state.is_none(), push.lines.len(), push.gaps.len()), (true, 1, 1));
+        assert_eq!(outbox.untold_gaps().len(), 1, "until it is stored");
+        outbox.stored(1);
+        assert_eq!(outbox.untold_gaps().len(), 0, "the record at the end does not tell it again");
         assert!(outbox.state().is_some(), "the record at the end may hold it");
     }
 }

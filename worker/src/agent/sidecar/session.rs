@@ -233,7 +233,7 @@ impl Session {
             findings: FindingsRecord::of(findings, |text| self.redactor.clean(text).into_owned()),
             console_tail: Vec::new(),
             lines,
-            gaps: self.outbox.gaps().to_vec(),
+            gaps: self.outbox.untold_gaps().to_vec(),
         }
     }
 
@@ -363,9 +363,9 @@ impl Session {
         let (known, _) = self.outbox.lines();
         let left = leftover::read(&self.settings.output, known, &self.redactor)?;
         (self.streams, self.difference) = (left.streams, left.difference);
+        left.gaps.into_iter().for_each(|gap| self.outbox.tell_gap(gap));
         let mut record = self.record(&left.findings, left.lines);
         record.state = left.state.or(record.state);
-        record.gaps.extend(left.gaps);
         let mut out = io::stdout().lock();
         frames::print(&mut out, &record, left.log)?;
         out.flush()
