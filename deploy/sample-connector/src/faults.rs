@@ -5,6 +5,7 @@
 //! typing error must not make a test pass.
 
 use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,7 @@ const KEYS: &[&str] = &[
     "take_seconds",
     "rubbish",
     "crash",
+    "panic",
     "fail_once",
     "half_state",
     "eat_memory_mb",
@@ -47,6 +49,7 @@ pub struct Faults {
     pub take_time: Duration,
     pub rubbish: bool,
     pub crash: bool,
+    pub panic: Option<String>,
     pub fail_once: Option<PathBuf>,
     pub half_state: bool,
     pub eat_memory_mb: u64,
@@ -80,6 +83,7 @@ impl Faults {
                 .context("take_seconds is too big")?,
             rubbish: switch(map, "rubbish")?,
             crash: switch(map, "crash")?,
+            panic: text(map, "panic")?,
             fail_once: text(map, "fail_once")?.map(PathBuf::from),
             half_state: switch(map, "half_state")?,
             eat_memory_mb: whole_number(map, "eat_memory_mb")?.unwrap_or(0),
@@ -99,6 +103,12 @@ impl Faults {
         if self.hang {
             output.info("Hanging until killed");
             return Err(stop.wait().into());
+        }
+        if let Some(words) = &self.panic {
+            // As a Go program does: nothing of it is in the log file.
+            let text = format!("panic: {words}\n\ngoroutine 1 [running]:\nmain.main()\n");
+            std::io::stderr().write_all(text.as_bytes()).context("failed to panic")?;
+            return Ok(Some(2));
         }
         Ok(self.exit_code)
     }

@@ -56,6 +56,20 @@ fn an_exit_code_comes_without_a_reason() {
 }
 
 #[test]
+fn a_panic_is_told_on_the_console_alone() {
+    let place = Place::with_rows(10);
+    place.catalog("incremental", "id");
+    place.faults(json!({"panic": "it broke"}));
+    for ran in
+        [place.run("check --config source.json"), place.run("discover --config source.json"), place.sync()]
+    {
+        assert_eq!(ran.code(), Some(2));
+        assert!(ran.stderr.starts_with("panic: it broke\n\ngoroutine 1 [running]:\n"), "{}", ran.stderr);
+        assert!(!ran.stdout.contains("panic"), "{}", ran.stdout);
+    }
+}
+
+#[test]
 fn a_hanging_connector_waits_for_its_signal() {
     let place = Place::with_rows(10);
     place.catalog("incremental", "id");

@@ -42,6 +42,21 @@ def the_connectors_own_error_is_its_tasks(world):
     expect("failed after 1000 rows" in ended["failure_message"], f"its words: {ended['failure_message']}")
 
 
+@scenario(ci=True)
+def the_words_of_a_crash_are_told_without_the_password_in_them(world):
+    password = "hunter22-in-a-panic"
+    job = Job(world, "panicking", {"panic": f"cannot log in with {password}"}, password=password)
+    task = job.sync()
+    ended = task.wait_for_end("failed")
+    equal(ended["failure_class"], "connector", f"the class ({told(ended)})")
+    equal(ended["exit_code"], 2, "the exit code")
+    expect("panic: cannot log in with ********" in ended["failure_message"], f"its words: {ended['failure_message']}")
+    messages = list(task.messages())
+    equal(messages.count("panic: cannot log in with ********"), 1, f"lines of the panic in its log ({messages})")
+    expect(any("goroutine 1" in line for line in messages), f"the rest of the panic is not in its log: {messages}")
+    expect(not any(password in line for line in messages), "the password is in its log")
+
+
 def expect_tried_again(world, name, end):
     """`end` ends the first pod of a sync from outside; a second one goes on from the last state."""
     job = Job(world, name, {"take_seconds": 15})

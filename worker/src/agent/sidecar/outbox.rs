@@ -139,7 +139,7 @@ impl Outbox {
             stats: self.stats.clone().filter(|_| self.has_new_stats),
             first_line: i64::try_from(self.first).unwrap_or(i64::MAX),
             lines: Cow::Borrowed(lines),
-            gaps: Cow::Borrowed(self.untold_gaps()),
+            gaps: Cow::Borrowed(self.gaps.get(self.gaps_told..).unwrap_or_default()),
         })?;
         self.carried =
             Carried { state: self.has_new_state, stats: self.has_new_stats, gaps: self.gaps.len() };

@@ -88,7 +88,7 @@ struct Attempt<'a> {
     entry: &'a Entry,
     writer: Arc<Writer<'a>>,
     redactor: Redactor,
-    /// Whether that knows all that the connector was given: not where this cannot be read any more.
+    /// Whether that knows all that the connector was given: not where this cannot be read any more, or was changed since.
     knows_secrets: bool,
     findings: Findings,
     said: Said,
@@ -139,7 +139,8 @@ impl<'a> Attempt<'a> {
         let launched = match described {
             Ok(Described { launch, redactor }) => {
                 let launch = Launch { deadline: self.deadline(), ..launch };
-                (self.redactor, self.knows_secrets) = (redactor, true);
+                self.redactor = redactor;
+                self.knows_secrets = start == Start::Launch || self.is_as_claimed().await;
                 self.launch(start, Some(launch)).await
             }
             // What runs is followed all the same.
@@ -160,6 +161,11 @@ impl<'a> Attempt<'a> {
             Followed::Left => return None,
         };
         (!self.writer.has_given_up()).then_some(end)
+    }
+
+    /// Whether what an adopted attempt was given is what can be read now.
+    async fn is_as_claimed(&self) -> bool {
+        self.worker.queue.work_as_claimed(self.task.fence).await.is_ok()
     }
 
     async fn launch(&self, start: Start, launch: Option<Launch>) -> Result<Running, Failure> {

@@ -6,6 +6,7 @@ mod lost;
 mod start;
 mod stops;
 mod takeover;
+mod workers;
 
 use std::{
     sync::{Arc, Mutex},
