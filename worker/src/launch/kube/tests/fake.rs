@@ -56,6 +56,9 @@ struct State {
     uids: u64,
 }
 
+/// A status and its words.
+type Refusal = (u16, &'static str);
+
 impl State {
     fn new_uid(&mut self) -> String {
         self.uids += 1;
@@ -63,16 +66,16 @@ impl State {
     }
 
     /// What a call is about, and whether it may act on it: the uid that it names must be the right one.
-    fn checked(&mut self, kind: &str, name: &str, uid: &Value) -> Result<Value, Response> {
+    fn checked(&mut self, kind: &str, name: &str, uid: &Value) -> Result<Value, Refusal> {
         let replaces = std::mem::take(&mut self.replaces);
         let new_uid = replaces.then(|| self.new_uid());
         let objects = if kind == "pods" { &mut self.pods } else { &mut self.secrets };
-        let Some(found) = objects.get_mut(name) else { return Err(status(404, "not found")) };
+        let Some(found) = objects.get_mut(name) else { return Err((404, "not found")) };
         if let Some(new) = new_uid {
             found["metadata"]["uid"] = json!(new);
         }
         if !uid.is_null() && *uid != found["metadata"]["uid"] {
-            return Err(status(409, "the UID in the precondition is another one"));
+            return Err((409, "the UID in the precondition is another one"));
         }
         Ok(found.clone())
     }
@@ -302,7 +305,7 @@ fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut St
         ("PATCH", ["pods", name]) => {
             let mut pod = match state.checked("pods", name, &body["metadata"]["uid"]) {
                 Ok(pod) => pod,
-                Err(refused) => return refused,
+                Err((code, why)) => return status(code, why),
             };
             if body["metadata"].get("$deleteFromPrimitiveList/finalizers").is_some() {
                 pod["metadata"]["finalizers"] = json!([]);
@@ -322,7 +325,7 @@ fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut St
         ("DELETE", ["pods", name]) => {
             let mut pod = match state.checked("pods", name, &body["preconditions"]["uid"]) {
                 Ok(pod) => pod,
-                Err(refused) => return refused,
+                Err((code, why)) => return status(code, why),
             };
             delete(&mut pod, body["gracePeriodSeconds"].as_i64().unwrap_or(30));
             let pod = state.put("MODIFIED", name, pod);
@@ -339,7 +342,7 @@ fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut St
                     state.secrets.remove(*name);
                     json(secret)
                 }
-                Err(refused) => refused,
+                Err((code, why)) => status(code, why),
             }
         }
         _ => status(404, "no such call"),

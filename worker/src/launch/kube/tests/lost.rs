@@ -117,6 +117,8 @@ async fn what_no_pod_was_permitted_to_start_ends_with_the_loss_of_its_node() {
 async fn a_deletion_that_looks_late_while_the_api_server_is_away_says_nothing_of_the_node() {
     let stage = Stage::new().await;
     let mut running = stage.running().await;
+    on_a_node(&stage, json!({"phase": "Running", "containerStatuses": running_connector()}));
+    until(&mut running, |update| matches!(update, Update::Placed(placed) if placed.node.is_some())).await;
     stage.fake.set_refuses_reads(true);
     stage.fake.delete(&stage.pod, LONG_AGO);
     eventually("it is asked for by its name", || stage.fake.reads_refused() > 1).await;
