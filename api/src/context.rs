@@ -75,6 +75,7 @@ pub struct Deadlines {
     pub check: Duration,
     pub discover: Duration,
     pub difference: Duration,
+    pub validate: Duration,
 }
 
 impl Default for Settings {
@@ -90,6 +91,7 @@ impl Default for Settings {
                 check: Duration::from_secs(180),
                 discover: Duration::from_secs(1800),
                 difference: Duration::from_secs(25),
+                validate: Duration::from_secs(8),
             },
             allow_private_webhooks: false,
             fallback_versions: vec![ConnectorVersion::new(0, 9, 4)],
@@ -115,6 +117,7 @@ impl Settings {
                 check: config.deadlines.check,
                 discover: config.deadlines.discover,
                 difference: config.deadlines.difference,
+                validate: config.deadlines.validate,
             },
             allow_private_webhooks: config.notifications.allow_private,
             fallback_versions: config.versions.fallback.clone(),
@@ -135,6 +138,7 @@ impl Deadlines {
             TaskKind::Spec => self.spec,
             TaskKind::Check => self.check,
             TaskKind::Difference => self.difference,
+            TaskKind::Validate => self.validate,
             _ => self.discover,
         }
     }

@@ -1,4 +1,4 @@
-//! Requests that wait for a connector: spec, test, discover, difference.
+//! Requests that wait for a connector: spec, test, discover, difference; and for the answer to whether one would be taken.
 //!
 //! The request writes a one-shot task, rings the bell, and waits for the task's end by the events, with a slow look at
 //! the row as the net. Invariants:
@@ -35,6 +35,9 @@ const SLACK: Duration = Duration::from_secs(10);
 
 /// The same for a difference: a browser waits for 30 s, and its deadline is 25 s.
 const SLACK_OF_DIFFERENCE: Duration = Duration::from_secs(3);
+
+/// The same for a validate, whose request waits for it beside its own work.
+const SLACK_OF_VALIDATE: Duration = Duration::from_secs(2);
 
 /// What is asked of which connector.
 #[derive(Debug)]
@@ -93,7 +96,11 @@ pub async fn run(context: &Context, project: &ProjectStore, call: Call<'_>) -> R
         return Ok(Outcome::Accepted(created.task));
     }
     let guard = CancelOnDrop { context: context.clone(), project: project.clone(), task: Some(created.task) };
-    let slack = if kind == TaskKind::Difference { SLACK_OF_DIFFERENCE } else { SLACK };
+    let slack = match kind {
+        TaskKind::Difference => SLACK_OF_DIFFERENCE,
+        TaskKind::Validate => SLACK_OF_VALIDATE,
+        _ => SLACK,
+    };
     let deadline = context.settings.deadlines.of(kind) + slack;
     tokio::select! {
         () = end_of(context, created.task, &mut events) => {}

@@ -14,7 +14,7 @@ use databases::TestDatabase;
 use jobs::{bad, claimed, good, job, project, run, running, user};
 use olake_shared::{
     clock::{Clock, TestClock},
-    domain::{task::TaskId, webhook::NotificationFormat},
+    domain::{settings::AdvancedSettings, task::TaskId, webhook::NotificationFormat},
     store::{
         ProjectStore, Store, StoreError,
         connections::{Page, Side},
@@ -154,6 +154,10 @@ async fn skipped_slots_and_one_shots_go_after_a_week(db: TestDatabase) {
     let one_shot = stage.project.create_one_shot("files", "v0.9.4", &ask, stage.user).await.unwrap().task;
     stage.store.queue().end(claimed(&stage.store, one_shot).await, &good()).await.unwrap();
     let waiting = stage.project.create_one_shot("files", "v0.9.4", &ask, stage.user).await.unwrap().task;
+    let settings = AdvancedSettings { profile: Some("large".into()), ..AdvancedSettings::default() };
+    let ask = OneShot::Validate { settings };
+    let asked = stage.project.create_one_shot("files", "v0.9.4", &ask, stage.user).await.unwrap().task;
+    stage.store.queue().end(claimed(&stage.store, asked).await, &bad("no")).await.unwrap();
     let skipped = stage.run(job, &good()).await;
     let sql = format!("UPDATE tasks SET status = 'skipped' WHERE job_id = {job}");
     stage.store.connection().execute_unprepared(&sql).await.unwrap();
@@ -161,8 +165,9 @@ async fn skipped_slots_and_one_shots_go_after_a_week(db: TestDatabase) {
     stage.days_pass(6);
     assert_eq!(stage.drop_old().await, 0);
     stage.days_pass(2);
-    assert_eq!(stage.drop_old().await, 2);
+    assert_eq!(stage.drop_old().await, 3);
     assert_eq!(stage.tasks(job).await, [run]);
+    assert!(matches!(stage.project.task(asked).await, Err(StoreError::NotFound(_))));
     assert!(matches!(stage.project.task(skipped).await, Err(StoreError::NotFound(_))));
     assert!(matches!(stage.project.task(one_shot).await, Err(StoreError::NotFound(_))));
     assert!(stage.project.task(waiting).await.is_ok(), "it did not end");

@@ -235,6 +235,7 @@ pub fn settings(config: &Config, alone: bool) -> Settings {
             check: config.deadlines.check,
             discover: config.deadlines.discover,
             difference: config.deadlines.difference,
+            validate: config.deadlines.validate,
             sync: config.deadlines.sync,
         },
         limits: Limits {

@@ -65,6 +65,7 @@ async fn folders_of_attempts_that_are_over_go_before_and_while_the_worker_runs()
             check: second,
             discover: second,
             difference: second,
+            validate: second,
             sync: second,
         },
         limits: Limits::default(),

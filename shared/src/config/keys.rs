@@ -108,6 +108,7 @@ pub(super) const KEYS: &[Key] = &[
     key("deadlines.check_seconds", "OLAKE_DEADLINES_CHECK_SECONDS", Form::Number),
     key("deadlines.discover_seconds", "OLAKE_DEADLINES_DISCOVER_SECONDS", Form::Number),
     key("deadlines.difference_seconds", "OLAKE_DEADLINES_DIFFERENCE_SECONDS", Form::Number),
+    key("deadlines.validate_seconds", "OLAKE_DEADLINES_VALIDATE_SECONDS", Form::Number),
     key("deadlines.sync_seconds", "OLAKE_DEADLINES_SYNC_SECONDS", Form::Number),
     key("limits.syncs_per_project", "OLAKE_LIMITS_SYNCS_PER_PROJECT", Form::Number),
     key("limits.syncs_per_source", "OLAKE_LIMITS_SYNCS_PER_SOURCE", Form::Number),

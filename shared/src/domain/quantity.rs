@@ -26,10 +26,7 @@ const LEAST_MEMORY: u64 = 16 << 20;
 /// # Errors
 /// [`QuantityError`] for anything else, and for less than 16Mi.
 pub fn bytes(text: &str) -> Result<u64, QuantityError> {
-    let (number, unit) = UNITS
-        .iter()
-        .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number, *unit)))
-        .unwrap_or((text, 1));
+    let (number, unit) = number_and_unit(text);
     let thousandths = thousandths(number).ok_or_else(|| refused(text))?;
     let bytes = thousandths.checked_mul(u128::from(unit)).ok_or_else(|| refused(text))? / 1_000;
     match u64::try_from(bytes) {
@@ -51,6 +48,15 @@ pub fn millicores(text: &str) -> Result<u64, QuantityError> {
     milli.filter(|milli| (1..=1_000_000).contains(milli)).ok_or_else(|| refused(text))
 }
 
+/// Any amount in thousandths, as Kubernetes writes it: `2Gi`, `500m`, `10`, and 0. None for other texts.
+pub fn in_thousandths(text: &str) -> Option<u128> {
+    if let Some(number) = text.strip_suffix('m') {
+        return Some(thousandths(number)? / 1_000);
+    }
+    let (number, unit) = number_and_unit(text);
+    thousandths(number)?.checked_mul(u128::from(unit))
+}
+
 /// Bytes in the form in which they are shown and sent: the largest unit that divides them.
 pub fn shown(bytes: u64) -> String {
     let unit = UNITS[..5].iter().rev().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
@@ -58,6 +64,13 @@ pub fn shown(bytes: u64) -> String {
         Some((suffix, unit)) => format!("{}{suffix}", bytes / unit),
         None => bytes.to_string(),
     }
+}
+
+fn number_and_unit(text: &str) -> (&str, u64) {
+    UNITS
+        .iter()
+        .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number, *unit)))
+        .unwrap_or((text, 1))
 }
 
 /// A decimal number of at most three places, in thousandths.
@@ -107,6 +120,22 @@ mod tests {
         }
         for text in ["", "0", "0m", "-1", "1.5m", "one", "2Gi"] {
             assert!(millicores(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn amounts_of_anything_can_be_compared() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("10", Some(10_000)),
+            ("500m", Some(500)),
+            ("1Ki", Some(1_024_000)),
+            ("2Gi", Some(2_000 << 30)),
+            ("m", None),
+            ("1e3", None),
+            ("-1", None),
+        ] {
+            assert_eq!(in_thousandths(text), expected, "{text}");
         }
     }
 

@@ -82,6 +82,8 @@ words! {
         Spec = "spec",
         /// Tells which streams of two catalogs differ.
         Difference = "difference",
+        /// Asks whether a job's connector would be taken where it is to run. No connector starts.
+        Validate = "validate",
     }
 }
 
@@ -90,7 +92,7 @@ impl TaskKind {
     pub const fn class(self) -> PlaceClass {
         match self {
             Self::Sync | Self::Clear => PlaceClass::Sync,
-            Self::Discover | Self::Check | Self::Spec | Self::Difference => PlaceClass::Interactive,
+            Self::Discover | Self::Check | Self::Spec | Self::Difference | Self::Validate => PlaceClass::Interactive,
         }
     }
 }
@@ -215,6 +217,12 @@ mod tests {
             assert_eq!(class.as_str().parse::<FailureClass>().unwrap(), *class);
         }
         assert!("Queued".parse::<TaskStatus>().is_err());
+    }
+
+    #[test]
+    fn only_long_work_on_a_job_takes_the_places_of_syncs() {
+        let long = TaskKind::ALL.iter().filter(|kind| kind.class() == PlaceClass::Sync);
+        assert_eq!(long.map(|kind| kind.as_str()).collect::<Vec<_>>(), ["sync", "clear"]);
     }
 
     #[test]

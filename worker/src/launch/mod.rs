@@ -296,6 +296,7 @@ impl LaunchError {
         match self {
             Self::NotConfigured { .. } | Self::Program { .. } | Self::Command(_) => FailureClass::Image,
             Self::Shape(error) => error.class(),
+            Self::Kubernetes(self::kube::CallError::Refused { .. }) => FailureClass::Unschedulable,
             Self::Files { .. }
             | Self::PathIsNoText { .. }
             | Self::Supervisor { .. }
@@ -340,6 +341,13 @@ pub trait Launcher: Send + Sync + 'static {
         let _ = (attempt, launch);
         Err(LaunchError::BrokeOff)
     }
+
+    /// Asks whether an attempt would be taken where it is to run, and starts none. Nothing is left behind.
+    ///
+    /// # Errors
+    /// [`LaunchError`] in words for a person. Its class tells a refusal, which stays one as long as nothing is changed, from
+    /// a question that could not be asked ([`FailureClass::Infrastructure`]).
+    async fn validate(&self, launch: &Launch) -> Result<(), LaunchError>;
 
     /// Launches an attempt.
     ///

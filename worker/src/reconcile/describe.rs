@@ -61,6 +61,13 @@ pub fn describe(queue: &Queue, task: &Claimed) -> Result<Described, Failure> {
         Work::OneShot(OneShot::Difference { old, new }) => {
             Request::Difference { old: old.clone(), new: new.clone() }
         }
+        // What a sync would ask for, with nothing in it: only where it would run is asked.
+        Work::OneShot(OneShot::Validate { .. }) => Request::Sync {
+            source: "{}".to_owned(),
+            destination: "{}".to_owned(),
+            catalog: "{}".to_owned(),
+            state: None,
+        },
         Work::Sync(sync) => Request::Sync {
             source: open(queue, &task.project, Side::Source, &sync.source_config, &mut redactor)?,
             destination: open(

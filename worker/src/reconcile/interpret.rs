@@ -90,6 +90,8 @@ pub fn interpret(
             Ok(catalog) => Meaning::clean(Some(OneShotResult::Difference { catalog })),
             Err(failure) => explained(failure),
         },
+        // No connector runs for it: see [`super::validate`].
+        TaskKind::Validate => Meaning::bad(FailureClass::Infrastructure, "a connector was started for it", None),
         TaskKind::Spec => match findings.spec(exit).map(|spec| serde_json::to_string(&spec)) {
             Ok(Ok(spec)) => {
                 let destination_type = match &task.work {
@@ -112,7 +114,8 @@ pub fn interpret(
     }
 }
 
-fn stopped_meaning(reason: StopReason, exit: Option<Exit>) -> Meaning {
+/// What a stop means for an attempt that did not end well before.
+pub fn stopped_meaning(reason: StopReason, exit: Option<Exit>) -> Meaning {
     match reason {
         StopReason::Cancelled => Meaning::bad(FailureClass::Cancelled, "cancelled", exit),
         StopReason::Deadline => {

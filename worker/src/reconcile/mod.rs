@@ -31,6 +31,7 @@ mod running;
 mod said;
 mod schedules;
 mod upkeep;
+mod validate;
 mod wishes;
 mod writes;
 
@@ -102,6 +103,7 @@ pub struct Deadlines {
     pub check: Duration,
     pub discover: Duration,
     pub difference: Duration,
+    pub validate: Duration,
     pub sync: Duration,
 }
 

@@ -121,6 +121,7 @@ impl Stage {
                 check: Duration::from_secs(60),
                 discover: Duration::from_secs(60),
                 difference: Duration::from_secs(60),
+                validate: Duration::from_secs(60),
                 sync: Duration::from_secs(60),
             },
             limits: Limits::default(),
@@ -254,6 +255,10 @@ impl Launcher for NoConnectors {
 
     fn place(&self) -> Option<String> {
         None
+    }
+
+    async fn validate(&self, _launch: &Launch) -> Result<(), LaunchError> {
+        Ok(())
     }
 
     async fn launch(&self, _launch: Launch) -> Result<Running, LaunchError> {

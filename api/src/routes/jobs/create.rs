@@ -18,7 +18,7 @@ pub async fn create(
     let project = scope::project(context, project).await?;
     let input = body.input()?;
     sides::check(context, &project, &input, None).await?;
-    placement::check(context, input.advanced_settings.as_ref(), None).await?;
+    placement::check(context, &project, user, &input, None).await?;
     let mut written = project.create_job(&input, user).await;
     if sides::was_outrun(&written) {
         written = project.create_job(&input, user).await;

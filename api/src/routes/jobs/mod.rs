@@ -8,6 +8,7 @@ pub mod clear;
 pub mod create;
 pub mod delete;
 pub mod difference;
+pub mod dry_run;
 pub mod get;
 pub mod item;
 pub mod list;
@@ -61,6 +62,9 @@ impl Api {
     /// Its source and destination are picked by `id`, or by name: one of that name which is equal is taken, one which
     /// differs is a 409, and otherwise it is made with the job in one transaction. Both need the same version. Answers the
     /// request as it was, with the new id; secrets come back as `sealed:` tokens.
+    ///
+    /// Where connectors are pods, a `profile` or `max_memory` is first asked of Kubernetes, within 10 seconds: what it refuses is
+    /// a 400 in its words.
     #[oai(path = "/api/v1/project/:projectid/jobs", method = "post", operation_id = "createJob")]
     async fn create(
         &self,
@@ -127,7 +131,8 @@ impl Api {
     /// A running sync keeps what it started with. Without `activate` the schedule stays as it is. With `If-Match` only the
     /// revision of that `ETag` is replaced. If `difference_streams` selects a stream, a running sync is cancelled, the
     /// selected streams are cleared in the destination and in the state, and the cancelled sync is made up for: as tasks
-    /// that wait for each other. Refused (409) while a clear of the job runs or waits.
+    /// that wait for each other. Refused (409) while a clear of the job runs or waits. A `profile` or `max_memory` that is new
+    /// is asked of Kubernetes, as for a new job.
     #[oai(path = "/api/v1/project/:projectid/jobs/:id", method = "put", operation_id = "updateJob")]
     async fn update(
         &self,

@@ -2,33 +2,73 @@
 
 use olake_shared::{
     domain::{quantity, settings::AdvancedSettings},
-    store::workers::Runs,
+    store::{
+        ProjectStore, StoreError,
+        connections::Side,
+        jobs::{Job, JobInput, SideInput},
+        workers::{RunnableConnector, Runs},
+    },
 };
-use serde_json::{Map, Value};
 
+use super::dry_run::{self, Question};
 use crate::{context::Context, problem::Problem};
 
-/// Checks those that a request sets anew. `current` are the job's: what it has already is not asked again, since an edit
+/// Checks those that a request sets anew: against what the rows of the workers say, and then, where connectors are images, by
+/// a question to Kubernetes. `current` is the job that is replaced: what it has already is not asked again, since an edit
 /// must stay possible when the workers have moved on.
 ///
 /// # Errors
-/// 400 naming the setting, when it makes no sense or no live worker honours it.
+/// 400 naming the setting, when it makes no sense, no live worker honours it, or its pods would be refused.
 pub async fn check(
     context: &Context,
-    patch: Option<&Map<String, Value>>,
-    current: Option<&AdvancedSettings>,
+    project: &ProjectStore,
+    user: i64,
+    input: &JobInput,
+    current: Option<&Job>,
 ) -> Result<(), Problem> {
-    let given = |name: &str, now: Option<&String>| {
-        let text = patch?.get(name)?.as_str().filter(|text| !text.is_empty())?;
-        (Some(text) != now.map(String::as_str)).then(|| text.to_owned())
-    };
-    let memory = given("max_memory", current.and_then(|settings| settings.max_memory.as_ref()));
-    let profile = given("profile", current.and_then(|settings| settings.profile.as_ref()));
-    if memory.is_none() && profile.is_none() {
+    let Some(patch) = &input.advanced_settings else { return Ok(()) };
+    let current = current.map(|job| job.advanced_settings.clone()).unwrap_or_default();
+    let mut wanted = current.patched(patch).map_err(|error| {
+        let field = format!("advanced_settings.{}", error.field);
+        Problem::bad_request(field, error.reason)
+    })?;
+    let memory = wanted.max_memory.as_deref().filter(|_| wanted.max_memory != current.max_memory);
+    let profile = wanted.profile.as_deref().filter(|_| wanted.profile != current.profile);
+    let anew: Vec<_> =
+        [("max_memory", memory), ("profile", profile)].iter().filter_map(|(name, new)| new.map(|_| *name)).collect();
+    if anew.is_empty() {
         return Ok(());
     }
     let runs = context.store.live_runs().await?.unwrap_or_default();
-    check_against(&runs, memory.as_deref(), profile.as_deref())
+    check_against(&runs, memory, profile)?;
+    if runs.images.is_empty() {
+        return Ok(());
+    }
+    let Some(connector) = connector(project, &runs, &input.source).await? else { return Ok(()) };
+    leave_unknown_out(&mut wanted, &runs);
+    dry_run::check(context, project, Question { connector: &connector, settings: wanted, anew: &anew, user }).await
+}
+
+/// The connector of a job's source; none when no live worker runs it, or there is no such source: then there is nothing to ask,
+/// and whoever writes the job says what is wrong with it.
+async fn connector(
+    project: &ProjectStore,
+    runs: &Runs,
+    source: &SideInput,
+) -> Result<Option<RunnableConnector>, Problem> {
+    match source {
+        SideInput::Inline(given) => Ok(runs.connector(&given.connector_type, &given.version)),
+        SideInput::Existing(id) => match project.connection(Side::Source, *id).await {
+            Ok(source) => Ok(runs.connector(&source.connector_type, &source.version)),
+            Err(StoreError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+/// A profile that the job has had before, and no worker knows any more, is not what this request is about.
+fn leave_unknown_out(wanted: &mut AdvancedSettings, runs: &Runs) {
+    wanted.profile = wanted.profile.take().filter(|profile| runs.profiles.contains(profile));
 }
 
 fn check_against(runs: &Runs, memory: Option<&str>, profile: Option<&str>) -> Result<(), Problem> {

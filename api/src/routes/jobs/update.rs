@@ -31,8 +31,7 @@ pub async fn update(
     let if_match = if_match.of(current.revision)?;
     let input = body.input()?;
     sides::check(context, &project, &input, Some(&current)).await?;
-    let settings = Some(&current.advanced_settings);
-    placement::check(context, input.advanced_settings.as_ref(), settings).await?;
+    placement::check(context, &project, user, &input, Some(&current)).await?;
     let clear = body.difference_streams.as_ref().filter(|catalog| difference::selects(catalog.value()));
     let clear = clear.map(Document::text);
     let mut written = project.update_job_and_clear(id, &input, clear.as_deref(), if_match, user).await;

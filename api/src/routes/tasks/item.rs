@@ -147,7 +147,7 @@ macro_rules! shown {
 
 shown! {
     /// What a task runs.
-    KindWord("TaskKind") of TaskKind { Sync, Clear, Discover, Check, Spec, Difference }
+    KindWord("TaskKind") of TaskKind { Sync, Clear, Discover, Check, Spec, Difference, Validate }
 }
 shown! {
     /// Where a task stands; the last four are ends.

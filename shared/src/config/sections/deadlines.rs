@@ -15,6 +15,8 @@ pub struct DeadlinesConfig {
     pub discover: Duration,
     /// For the difference of two catalogs.
     pub difference: Duration,
+    /// For the question whether a job's connector would be taken where it is to run.
+    pub validate: Duration,
     /// For sync and clear, unless the job asks for less.
     pub sync: Duration,
 }
@@ -28,6 +30,7 @@ impl DeadlinesConfig {
             check: seconds("deadlines.check_seconds", 86_400)?,
             discover: seconds("deadlines.discover_seconds", 86_400)?,
             difference: seconds("deadlines.difference_seconds", 86_400)?,
+            validate: seconds("deadlines.validate_seconds", 86_400)?,
             sync: seconds("deadlines.sync_seconds", 366 * 86_400)?,
         })
     }

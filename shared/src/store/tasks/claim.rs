@@ -37,11 +37,12 @@ pub struct Claimed {
 }
 
 impl Claimed {
-    /// The settings of the job that it works on; none for one-shot kinds.
+    /// The settings of the job that it works on, or asks for; none for the other one-shot kinds.
     pub fn settings(&self) -> Option<&AdvancedSettings> {
         match &self.work {
             Work::Sync(sync) => Some(&sync.settings),
             Work::Clear(clear) => Some(&clear.settings),
+            Work::OneShot(OneShot::Validate { settings }) => Some(settings),
             Work::OneShot(_) => None,
         }
     }

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    domain::task::{TaskId, TaskKind},
+    domain::{
+        settings::AdvancedSettings,
+        task::{TaskId, TaskKind},
+    },
     json::parse_json_as,
     store::{Store, StoreError, connections::Side},
 };
@@ -33,6 +36,8 @@ pub enum OneShot {
     },
     /// Tells which streams of two catalogs (JSON texts) differ.
     Difference { old: String, new: String },
+    /// Asks whether a job with these settings would be taken where it is to run.
+    Validate { settings: AdvancedSettings },
 }
 
 impl OneShot {
@@ -43,11 +48,12 @@ impl OneShot {
             Self::Check { .. } => TaskKind::Check,
             Self::Discover { .. } => TaskKind::Discover,
             Self::Difference { .. } => TaskKind::Difference,
+            Self::Validate { .. } => TaskKind::Validate,
         }
     }
 }
 
-/// What a one-shot task found out.
+/// What a one-shot task found out. A validate finds out nothing beyond its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum OneShotResult {

@@ -4,6 +4,7 @@
 //! - [`cluster`]: the calls that are made, within a [`budget`]; [`names`]: by which names;
 //! - [`watch`]: the one watch over all our pods; [`view`]: what matters of a pod;
 //! - [`classify`]: what its status means; [`drive`]: one attempt, to its end;
+//! - [`dry_run`]: what a refusal says of a pod that is only asked for;
 //! - [`ledger`]: what is asked of the database; [`printed`]: what an agent could not tell otherwise;
 //! - [`sweep`]: what is left over; [`cleanup`]: nothing is left when all of it goes.
 //!
@@ -15,6 +16,7 @@ mod classify;
 pub mod cleanup;
 mod cluster;
 mod drive;
+mod dry_run;
 pub mod ledger;
 mod names;
 mod plan;
@@ -202,15 +204,6 @@ impl KubeLauncher {
         Sights(self.inner.pods.clone())
     }
 
-    /// Asks Kubernetes whether it would take the pod of a launch, and makes none.
-    ///
-    /// # Errors
-    /// [`LaunchError`] in its words when it would not.
-    pub async fn validate(&self, launch: &Launch) -> Result<(), LaunchError> {
-        let plan = self.inner.plan(launch)?;
-        Ok(self.inner.cluster.try_pod(&plan.pod).await?)
-    }
-
     fn drive(&self, fence: Fence, begin: Begin) -> Running {
         let (updates, receiver) = mpsc::channel(UPDATES);
         let (orders, ordered) = channel::channel(Orders::default());
@@ -291,6 +284,11 @@ impl Launcher for KubeLauncher {
 
     fn outlives_worker(&self) -> bool {
         true
+    }
+
+    async fn validate(&self, launch: &Launch) -> Result<(), LaunchError> {
+        let plan = self.inner.plan(launch)?;
+        Ok(self.inner.cluster.try_pod(&plan.pod).await.map_err(dry_run::judged)?)
     }
 
     async fn launch(&self, launch: Launch) -> Result<Running, LaunchError> {

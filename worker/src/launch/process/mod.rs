@@ -145,6 +145,10 @@ impl Launcher for ProcessLauncher {
         Some(format!("{} {}", boot.trim(), self.inner.folders.identity()))
     }
 
+    async fn validate(&self, launch: &Launch) -> Result<(), LaunchError> {
+        self.inner.program_of(launch).map(|_| ())
+    }
+
     async fn launch(&self, launch: Launch) -> Result<Running, LaunchError> {
         let inner = self.inner.clone();
         let (sender, launched) = oneshot::channel();

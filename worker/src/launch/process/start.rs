@@ -48,15 +48,23 @@ const WAITS_FOR_ICEBERG: &str =
 const UPDATES: usize = 2;
 
 impl Inner {
-    /// Starts the supervisor of an attempt. What was made for it is removed again if that fails.
-    pub(super) fn start(&self, launch: &Launch) -> Result<(Driver, Running), LaunchError> {
+    /// What runs for an attempt, and as which version: the entry of the table and its program, which can be run.
+    pub(super) fn program_of(
+        &self,
+        launch: &Launch,
+    ) -> Result<(&ConnectorProgram, ConnectorVersion, PathBuf), LaunchError> {
         let not_configured = || LaunchError::NotConfigured {
             connector_type: launch.connector_type.clone(),
             version: launch.version.clone(),
         };
         let version: ConnectorVersion = launch.version.parse().map_err(|_| not_configured())?;
         let connector = self.connectors.lookup(&launch.connector_type, version).ok_or_else(not_configured)?;
-        let program = runnable(&connector.program)?;
+        Ok((connector, version, runnable(&connector.program)?))
+    }
+
+    /// Starts the supervisor of an attempt. What was made for it is removed again if that fails.
+    pub(super) fn start(&self, launch: &Launch) -> Result<(Driver, Running), LaunchError> {
+        let (connector, version, program) = self.program_of(launch)?;
         let name = folder_name(launch.task, launch.attempt);
         reach(Step::OutputMade, Moment::Before);
         let output =

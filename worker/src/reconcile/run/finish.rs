@@ -123,6 +123,9 @@ impl Attempt<'_> {
             // Handed back: another worker may take it at once.
             worker.bell.ring(task.kind.class(), ended.task);
         }
+        if task.kind == TaskKind::Validate {
+            return;
+        }
         // Only now: until everything is stored, the connector's own files are what is left of the run.
         reach(Step::OutputDiscarded, Moment::Before);
         if let Err(error) = worker.launcher.discard(task.fence.task, task.fence.attempt).await {

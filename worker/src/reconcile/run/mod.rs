@@ -34,6 +34,7 @@ use super::{
     redact::Redactor,
     running::{Entry, StopReason},
     said::Said,
+    validate::validate,
     writes::{Write, Writer},
 };
 use crate::{
@@ -139,6 +140,10 @@ impl<'a> Attempt<'a> {
         let launched = match described {
             Ok(Described { launch, redactor }) => {
                 let launch = Launch { deadline: self.deadline(), ..launch };
+                if self.task.kind == TaskKind::Validate {
+                    let asked = validate(self.worker, self.task, self.entry, launch, &redactor).await;
+                    return Some(Final::bare(asked));
+                }
                 self.redactor = redactor;
                 self.knows_secrets = start == Start::Launch || self.is_as_claimed().await;
                 self.launch(start, Some(launch)).await
@@ -193,6 +198,7 @@ impl<'a> Attempt<'a> {
             (TaskKind::Check, _) => deadlines.check,
             (TaskKind::Discover, _) => deadlines.discover,
             (TaskKind::Difference, _) => deadlines.difference,
+            (TaskKind::Validate, _) => deadlines.validate,
             (TaskKind::Sync | TaskKind::Clear, Work::Sync(sync)) => {
                 sync.settings.timeout_seconds.map_or(deadlines.sync, Duration::from_secs)
             }

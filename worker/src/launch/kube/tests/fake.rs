@@ -249,7 +249,8 @@ async fn answer(mut request: Request, state: Arc<Mutex<State>>, changed: Arc<Not
 fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut State) -> Response {
     if *method != Method::GET {
         let grace = body.get("gracePeriodSeconds").map(|grace| format!(" {grace}")).unwrap_or_default();
-        state.calls.push(format!("{method} {}{grace}", words.first().unwrap_or(&"")));
+        let dry = if is_dry_run(query) { " dryRun=All" } else { "" };
+        state.calls.push(format!("{method} {}{grace}{dry}", words.first().unwrap_or(&"")));
     }
     if state.is_down {
         return status(503, "the server is going down");
@@ -277,6 +278,9 @@ fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut St
             let name = body["metadata"]["name"].as_str().unwrap().to_owned();
             if state.pods.contains_key(&name) {
                 return status(409, "pods already exists");
+            }
+            if is_dry_run(query) {
+                return json(body);
             }
             let mut pod = body;
             pod["metadata"]["uid"] = json!(state.new_uid());
@@ -354,6 +358,10 @@ fn delete(pod: &mut Value, grace: i64) {
     let at = SystemClock.now() + TimeDelta::seconds(grace);
     pod["metadata"]["deletionTimestamp"] = json!(at.to_rfc3339_opts(SecondsFormat::Secs, true));
     pod["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
+}
+
+fn is_dry_run(query: &str) -> bool {
+    query.split('&').any(|part| part == "dryRun=All")
 }
 
 fn watch(query: &str, state: Arc<Mutex<State>>, changed: Arc<Notify>) -> Response {

@@ -146,6 +146,7 @@ impl Place {
                 check: minute,
                 discover: minute,
                 difference: minute,
+                validate: minute,
                 sync: minute * 1_000_000,
             },
             limits: Limits::default(),
