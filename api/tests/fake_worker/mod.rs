@@ -135,6 +135,11 @@ pub fn found(result: OneShotResult) -> Final {
     Final { result: Some(result), ..Final::bare(Outcome::Clean) }
 }
 
+/// A failure of this class, in these words, without a connector.
+pub fn ended_as(class: FailureClass, message: &str) -> Final {
+    Final::bare(Outcome::Bad(Failure::new(class, message)))
+}
+
 /// The end of a connector that failed with these words.
 pub fn failed(message: &str) -> Final {
     let failure = Failure { class: FailureClass::Connector, message: message.to_owned(), exit_code: Some(1) };

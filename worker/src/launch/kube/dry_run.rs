@@ -16,6 +16,10 @@ pub fn judged(error: CallError) -> CallError {
         CallError::Refused { message, .. } if message.contains("does not support dry run") => {
             CallError::Unreachable(message)
         }
+        // A quota that was made just now: what is used of it is not counted yet.
+        CallError::Refused { message, .. } if message.contains("status unknown for quota") => {
+            CallError::Unreachable(message)
+        }
         CallError::Refused { message, .. } if is_quota_of_others(&message) => CallError::Unreachable(message),
         CallError::Refused { code: 404, message } => {
             let message = format!(
@@ -81,6 +85,7 @@ mod tests {
             (403, quota("limits.memory=1e9", "limits.memory=0", "limits.memory=4Gi"), true),
             (403, quota("limits.memory=2Gi", "limits.memory=3Gi", "limits.memory=4Gi"), false),
             (403, quota("limits.cpu=500m,pods=1", "limits.cpu=1,pods=10", "limits.cpu=1,pods=10"), false),
+            (403, "pods \"a\" is forbidden: status unknown for quota: small".to_owned(), false),
             (409, "Operation cannot be fulfilled on resourcequotas \"small\"".to_owned(), false),
             (400, "admission webhook \"policy.example.org\" does not support dry run".to_owned(), false),
         ] {
