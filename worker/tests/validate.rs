@@ -174,8 +174,7 @@ impl Stage {
             elsewhere: Elsewhere::default(),
             alone: false,
         };
-        let oracle =
-            Oracle { says, asked: self.asked.clone(), other_calls: self.other_calls.clone() };
+        let oracle = Oracle { says, asked: self.asked.clone(), other_calls: self.other_calls.clone() };
         let stop = self.stop.child_token();
         let (bell, events) = (Bell::in_process(), Events::in_process());
         let worker = Worker::new(&self.store, bell, events, Arc::new(oracle), settings, stop.clone());

@@ -92,7 +92,9 @@ impl TaskKind {
     pub const fn class(self) -> PlaceClass {
         match self {
             Self::Sync | Self::Clear => PlaceClass::Sync,
-            Self::Discover | Self::Check | Self::Spec | Self::Difference | Self::Validate => PlaceClass::Interactive,
+            Self::Discover | Self::Check | Self::Spec | Self::Difference | Self::Validate => {
+                PlaceClass::Interactive
+            }
         }
     }
 }

@@ -91,7 +91,9 @@ pub fn interpret(
             Err(failure) => explained(failure),
         },
         // No connector runs for it: see [`super::validate`].
-        TaskKind::Validate => Meaning::bad(FailureClass::Infrastructure, "a connector was started for it", None),
+        TaskKind::Validate => {
+            Meaning::bad(FailureClass::Infrastructure, "a connector was started for it", None)
+        }
         TaskKind::Spec => match findings.spec(exit).map(|spec| serde_json::to_string(&spec)) {
             Ok(Ok(spec)) => {
                 let destination_type = match &task.work {

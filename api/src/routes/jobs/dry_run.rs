@@ -47,7 +47,10 @@ pub async fn check(context: &Context, project: &ProjectStore, question: Question
         Ok(Outcome::Ended(finished)) if is_refused(&finished) => {
             let words = finished.failure();
             let reason = format!("its connectors would not be taken where they are to run: {words}");
-            return Err(Problem::bad_request(format!("advanced_settings.{}", to_blame(anew, &words)), reason));
+            return Err(Problem::bad_request(
+                format!("advanced_settings.{}", to_blame(anew, &words)),
+                reason,
+            ));
         }
         Ok(Outcome::Ended(finished)) => finished.failure(),
         Ok(Outcome::Accepted(task)) => format!("task {task} was not waited for"),
@@ -82,7 +85,8 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_setting_that_is_new_and_of_two_the_one_that_it_speaks_of() {
-        let (both, limit) = (["max_memory", "profile"], "maximum memory usage per Pod is 4Gi, but limit is 8Gi");
+        let (both, limit) =
+            (["max_memory", "profile"], "maximum memory usage per Pod is 4Gi, but limit is 8Gi");
         assert_eq!(to_blame(&["profile"], limit), "profile");
         assert_eq!(to_blame(&["max_memory"], "no PriorityClass with name gold was found"), "max_memory");
         assert_eq!(to_blame(&both, limit), "max_memory");

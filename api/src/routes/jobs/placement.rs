@@ -34,8 +34,10 @@ pub async fn check(
     })?;
     let memory = wanted.max_memory.as_deref().filter(|_| wanted.max_memory != current.max_memory);
     let profile = wanted.profile.as_deref().filter(|_| wanted.profile != current.profile);
-    let anew: Vec<_> =
-        [("max_memory", memory), ("profile", profile)].iter().filter_map(|(name, new)| new.map(|_| *name)).collect();
+    let anew: Vec<_> = [("max_memory", memory), ("profile", profile)]
+        .iter()
+        .filter_map(|(name, new)| new.map(|_| *name))
+        .collect();
     if anew.is_empty() {
         return Ok(());
     }
@@ -46,7 +48,8 @@ pub async fn check(
     }
     let Some(connector) = connector(project, &runs, &input.source).await? else { return Ok(()) };
     leave_unknown_out(&mut wanted, &runs);
-    dry_run::check(context, project, Question { connector: &connector, settings: wanted, anew: &anew, user }).await
+    dry_run::check(context, project, Question { connector: &connector, settings: wanted, anew: &anew, user })
+        .await
 }
 
 /// The connector of a job's source; none when no live worker runs it, or there is no such source: then there is nothing to ask,
