@@ -7,8 +7,9 @@
 # The programs come from Debian's packages postgresql and redis-server; no service of the system is touched. PostgreSQL
 # refuses to run as root, so root runs it as the user postgres (or nobody). Both are set up for speed, not to keep
 # anything: fsync is off, unless OLAKE_TEST_DURABLE=1 (the bench measures with it). "up" on a folder whose services run
-# already prints the same lines again. OLAKE_TEST_LISTEN is another address than 127.0.0.1: then every host that reaches it
-# is let in without a password (deploy/cluster, where only the cluster's pods do).
+# already prints the same lines again. OLAKE_TEST_POSTGRES_OPTIONS are further options of PostgreSQL, as "-c work_mem=8MB".
+# OLAKE_TEST_LISTEN is another address than 127.0.0.1: then every host that reaches it is let in without a password
+# (deploy/cluster, where only the cluster's pods do).
 set -euo pipefail
 
 listen=${OLAKE_TEST_LISTEN:-127.0.0.1}
@@ -94,7 +95,7 @@ start_postgres() {
         port=$(free_port)
         if as_postgres "$bin/pg_ctl" start --wait --timeout=60 --silent --pgdata="$data" --log="$data/server.log" \
             --options="-c port=$port -c listen_addresses=$listen -c unix_socket_directories= \
-                -c max_connections=300 -c shared_buffers=64MB -c autovacuum_naptime=10min $durability" >>"$dir/postgres.log" 2>&1; then
+                -c max_connections=300 -c shared_buffers=64MB -c autovacuum_naptime=10min $durability ${OLAKE_TEST_POSTGRES_OPTIONS:-}" >>"$dir/postgres.log" 2>&1; then
             echo "$port" >"$dir/postgres.port"
             as_postgres cat "$data/postmaster.pid" | head -n 1 >"$dir/postgres.pid"
             return

@@ -1,0 +1,112 @@
+"""Short syncs, one at a time on an idle installation: how soon each pod is asked for, what the agent adds to its start, and
+how soon its end is stored.
+
+Beside some of them, the same pod without the agent is made by hand. It finds no inputs and fails, which is its first act too.
+"""
+
+import copy
+import time
+
+from apiserver import is_connector_over, is_gone
+from chart import CONNECTORS
+from jobs import Job
+from kubectl import processes
+from witness import exit_of, first_line_at
+
+# The connector's program in its image.
+PROGRAM = "olake"
+# Between two syncs, once nothing of the last one is left.
+REST = 0.3
+
+
+class Run:
+    """One sync, and when what happened. Times are seconds since 1970."""
+
+    def __init__(self, number):
+        self.number = number
+        self.answered = None  # the API's answer
+        self.name, self.task = None, None
+        self.first_act, self.exited, self.seen_over = None, None, None
+        self.bare, self.bare_first_act = None, None  # a pod without the agent
+
+
+def runs(bench, number, bare_every):
+    """So many syncs, after one that does not count."""
+    return [one_run(bench, n, n % bare_every == 0) for n in range(number + 1)][1:]
+
+
+def one_run(bench, number, with_bare):
+    run = Run(number)
+    job = Job(bench.world, "short", {"take_seconds": 1})
+    time.sleep(REST)
+    bench.world.client.post(f"/jobs/{job.id}/sync")
+    run.answered = time.time()
+    run.task = job.newest("sync").id
+    run.name = f"olake-{run.task.replace('-', '')}-1"
+    _, pod = bench.watch.first(run.name, lambda kind, _: kind == "ADDED")
+    pid = wait_for(lambda: processes(pod, PROGRAM), "the connector does not run")[0]
+    run.exited = exit_of(pid, 60)
+    run.first_act = first_line_at(bench.data, pod)
+    run.seen_over, _ = bench.watch.first(run.name, is_connector_over)
+    if with_bare:
+        run.bare, run.bare_first_act = one_bare(bench, pod, number)
+    bench.watch.first(run.name, is_gone)
+    return run
+
+
+def one_bare(bench, pod, number):
+    """The pod of a sync without the agent, and what only that needs."""
+    spec = copy.deepcopy(pod["spec"])
+    del spec["initContainers"]
+    spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] != "in"]
+    for own in ("nodeName", "tolerations"):
+        spec.pop(own, None)
+    name = f"bench-bare-{number}"
+    # Once nothing else starts or ends.
+    bench.watch.first(pod["metadata"]["name"], is_gone)
+    time.sleep(REST)
+    pods = f"/api/v1/namespaces/{CONNECTORS}/pods"
+    bench.api.call("POST", pods, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+    _, bare = bench.watch.first(name, is_connector_over)
+    first = wait_for(lambda: first_line_at(bench.data, bare), "the pod without the agent printed nothing")
+    bench.api.call("DELETE", f"{pods}/{name}?gracePeriodSeconds=0")
+    bench.watch.first(name, is_gone)
+    return name, first
+
+
+def wait_for(condition, what, seconds=60):
+    end = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise RuntimeError(what)
+        time.sleep(0.05)
+
+
+def start_delays(bench, done):
+    """Seconds from the API's answer to the create request of each pod. Below zero: the request came first."""
+    made = bench.audit.pods_made()
+    return [made[run.name] - run.answered for run in done]
+
+
+def start_times(bench, done):
+    """Seconds from the create request to the connector's first act: with the agent, and without it."""
+    made = bench.audit.pods_made()
+    return ([run.first_act - made[run.name] for run in done],
+            [run.bare_first_act - made[run.bare] for run in done if run.bare])
+
+
+def end_delays(bench, done):
+    """Seconds to the commit of the final status: from the later of the watch's event and the commit of the final record, and
+    from the connector's exit."""
+    by_news, by_exit = [], []
+    for run in done:
+        (ended, status) = bench.database.of_task(run.task, "status")[-1]
+        if status != "succeeded":
+            raise RuntimeError(f"task {run.task} {status}")
+        (recorded, _) = bench.database.of_task(run.task, "record")[-1]
+        by_news.append(ended - max(run.seen_over, recorded))
+        by_exit.append(ended - run.exited)
+    return by_news, by_exit
