@@ -2,21 +2,29 @@
 how soon its end is stored.
 
 Beside some of them, the same pod without the agent is made by hand. It finds no inputs and fails, which is its first act too.
+
+The kubelet looks at its containers once a second, and only after such a look does it start what waits for a sidecar, or tell of
+an end. So syncs begin, and connectors end, at random within that second: by themselves they would do so always equally long after
+a look.
 """
 
 import copy
+import random
 import time
 
 from apiserver import is_connector_over, is_gone
 from chart import CONNECTORS
 from jobs import Job
 from kubectl import processes
-from witness import exit_of, first_line_at
+from witness import container_made_at, exit_of, first_line_at
 
 # The connector's program in its image.
 PROGRAM = "olake"
-# Between two syncs, once nothing of the last one is left.
-REST = 0.3
+
+
+def rest():
+    """Between two pods, once nothing of the last one is left."""
+    time.sleep(0.3 + random.random())
 
 
 class Run:
@@ -26,19 +34,20 @@ class Run:
         self.number = number
         self.answered = None  # the API's answer
         self.name, self.task = None, None
+        self.opened, self.made = None, None  # the agent lets the connector start, the kubelet makes its container
         self.first_act, self.exited, self.seen_over = None, None, None
         self.bare, self.bare_first_act = None, None  # a pod without the agent
 
 
 def runs(bench, number, bare_every):
     """So many syncs, after one that does not count."""
-    return [one_run(bench, n, n % bare_every == 0) for n in range(number + 1)][1:]
+    return [one_run(bench, n, n % bare_every == 1) for n in range(number + 1)][1:]
 
 
 def one_run(bench, number, with_bare):
     run = Run(number)
-    job = Job(bench.world, "short", {"take_seconds": 1})
-    time.sleep(REST)
+    job = Job(bench.world, "short", {"take_seconds": 1 + random.random()})
+    rest()
     bench.world.client.post(f"/jobs/{job.id}/sync")
     run.answered = time.time()
     run.task = job.newest("sync").id
@@ -46,7 +55,8 @@ def one_run(bench, number, with_bare):
     _, pod = bench.watch.first(run.name, lambda kind, _: kind == "ADDED")
     pid = wait_for(lambda: processes(pod, PROGRAM), "the connector does not run")[0]
     run.exited = exit_of(pid, 60)
-    run.first_act = first_line_at(bench.data, pod)
+    run.opened = first_line_at(bench.data, pod, "agent")
+    run.first_act, run.made = first_line_at(bench.data, pod), container_made_at(bench.data, run.name)
     run.seen_over, _ = bench.watch.first(run.name, is_connector_over)
     if with_bare:
         run.bare, run.bare_first_act = one_bare(bench, pod, number)
@@ -64,7 +74,7 @@ def one_bare(bench, pod, number):
     name = f"bench-bare-{number}"
     # Once nothing else starts or ends.
     bench.watch.first(pod["metadata"]["name"], is_gone)
-    time.sleep(REST)
+    rest()
     pods = f"/api/v1/namespaces/{CONNECTORS}/pods"
     bench.api.call("POST", pods, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
     _, bare = bench.watch.first(name, is_connector_over)
@@ -91,11 +101,16 @@ def start_delays(bench, done):
     return [made[run.name] - run.answered for run in done]
 
 
-def start_times(bench, done):
-    """Seconds from the create request to the connector's first act: with the agent, and without it."""
-    made = bench.audit.pods_made()
-    return ([run.first_act - made[run.name] for run in done],
-            [run.bare_first_act - made[run.bare] for run in done if run.bare])
+class Starts:
+    """Seconds of each start."""
+
+    def __init__(self, bench, done):
+        made = bench.audit.pods_made()
+        # From the create request to the connector's first act.
+        self.with_agent = [run.first_act - made[run.name] for run in done]
+        self.without = [run.bare_first_act - made[run.bare] for run in done if run.bare]
+        # From the agent's leave to the making of the connector's container.
+        self.waits = [run.made - run.opened for run in done]
 
 
 def end_delays(bench, done):

@@ -103,6 +103,18 @@ def first_line_at(data, pod, container="connector"):
     return None
 
 
+def container_made_at(data, pod, container="connector"):
+    """When the kubelet told the container runtime to make a container of the pod of this name."""
+    sandbox = None
+    with open(f"{data}/log/containerd.log", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if f"{{Name:{pod}," in line and "returns sandbox id" in line:
+                sandbox = line.rpartition("sandbox id")[2].strip(' "\\\n')
+            elif sandbox and sandbox in line and f"for container &ContainerMetadata{{Name:{container}," in line:
+                return seconds(line.split('"', 2)[1])
+    return None
+
+
 def seconds(text):
     """Of a time as Kubernetes writes it, with up to nine digits after the second."""
     whole, _, rest = text.rstrip("Z").partition(".")
