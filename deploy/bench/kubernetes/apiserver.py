@@ -23,15 +23,22 @@ class ApiServer:
 
     def call(self, method, path, body=None, kind="application/json"):
         """The answer's object."""
+        try:
+            status, text = self._ask(method, path, body, kind)
+        except http.client.RemoteDisconnected:
+            # Nobody asked for a while, and the server has closed the connection: it has not read this.
+            del self.kept.connection
+            status, text = self._ask(method, path, body, kind)
+        if status >= 300:
+            raise RuntimeError(f"{method} {path}: {status} {text[:500]}")
+        return json.loads(text)
+
+    def _ask(self, method, path, body, kind):
         if not hasattr(self.kept, "connection"):
             self.kept.connection = self.connect()
-        connection = self.kept.connection
-        connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": kind})
-        answer = connection.getresponse()
-        text = answer.read()
-        if answer.status >= 300:
-            raise RuntimeError(f"{method} {path}: {answer.status} {text[:500]}")
-        return json.loads(text)
+        self.kept.connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": kind})
+        answer = self.kept.connection.getresponse()
+        return answer.status, answer.read()
 
 
 class Watch:
