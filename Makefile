@@ -18,7 +18,7 @@ check: ## Format, lints, and the rules for dependencies (cargo-deny is installed
 e2e-ui: ## The API in a real browser, as the web UI uses it (Chromium and playwright-core are installed if they are missing)
 	@deploy/e2e-ui/run.sh
 
-bench: ## Measure latency and memory on this machine (release build); takes some minutes
+bench: ## Measure latency and memory on this machine (release build), of pods as well (root); half an hour and more
 	@deploy/bench/run.sh
 
 chaos: ## Kill, pause and cut off everything for some minutes, and prove that nothing was lost or doubled
