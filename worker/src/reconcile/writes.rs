@@ -162,7 +162,9 @@ impl<'a> Writer<'a> {
         let (mut wait, mut refused, mut again) = (FIRST_WAIT, 0, false);
         while !self.has_given_up() {
             reach(write.step(), Moment::Before);
-            let error = match tokio::time::timeout(ANSWER_WITHIN, self.store(write, again)).await {
+            // Boxed: a thousand attempts that write nothing are not to hold the room for it.
+            let stored = Box::pin(self.store(write, again));
+            let error = match tokio::time::timeout(ANSWER_WITHIN, stored).await {
                 Ok(Ok(done)) => {
                     reach(write.step(), Moment::After);
                     return Some(done);
