@@ -46,4 +46,9 @@ class Chart:
         self.helm("lint", "--strict", CHART, "--kube-version", KUBERNETES, *self.values([]))
 
     def is_installed(self):
-        return any(one["name"] == RELEASE for one in json.loads(self.helm("list", "--namespace", NAMESPACE, "--output", "json")))
+        return self.revision() is not None
+
+    def revision(self):
+        """How often the release was installed or upgraded; None without one."""
+        releases = json.loads(self.helm("list", "--all", "--namespace", NAMESPACE, "--output", "json"))
+        return next((one["revision"] for one in releases if one["name"] == RELEASE), None)
