@@ -167,6 +167,10 @@ impl Drive {
 fn refusal(error: &CallError) -> String {
     match error.code() {
         Some(404) => format!("{error}. Does the namespace of the connectors (kubernetes.namespace) exist?"),
+        // Admission refuses with the same status; only this one names who may not do it.
+        Some(403) if error.to_string().contains(" cannot create resource ") => {
+            format!("{error}. Is the Role of the workers there, and bound to their account (rbac.create of the chart)?")
+        }
         _ => error.to_string(),
     }
 }
@@ -176,4 +180,21 @@ fn memory_of(pod: &Pod) -> Option<u64> {
     let container = pod.spec.as_ref()?.containers.iter().find(|c| c.name == CONNECTOR)?;
     let limit = container.resources.as_ref()?.limits.as_ref()?.get("memory")?;
     quantity::bytes(&limit.0).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_an_operator_can_mend_says_what_to_look_at() {
+        let words = |code: u16, message: &str| refusal(&CallError::Refused { code, message: message.to_owned() });
+        let no_right = "secrets is forbidden: User \"system:serviceaccount:olake:olake-worker\" cannot create resource \
+                        \"secrets\" in API group \"\" in the namespace \"olake-connectors\"";
+        let told = words(403, no_right);
+        assert!(told.contains(no_right) && told.contains("Is the Role of the workers there"), "{told}");
+        assert!(words(404, "namespaces \"x\" not found").contains("Does the namespace of the connectors"));
+        let admission = words(403, "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\"");
+        assert!(!admission.contains("Role"), "{admission}");
+    }
 }
