@@ -1,6 +1,6 @@
 # What there is to do here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run test check e2e-ui bench chaos e2e openapi images cluster-up cluster-down cluster-test
+.PHONY: help run test check e2e-ui bench chaos e2e e2e-nightly openapi images cluster-up cluster-down cluster-test
 
 help: ## List these targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ chaos: ## Kill, pause and cut off everything for some minutes, and prove that no
 
 e2e: ## Install the chart on a real Kubernetes of one node, made for it, and prove that connectors live in pods (root)
 	@deploy/cluster/e2e/run.sh
+
+e2e-nightly: ## The same with release programs and much more (an hour), and note it in deploy/cluster/RESULTS.md
+	@deploy/cluster/e2e/run.sh --nightly --results deploy/cluster/RESULTS.md
 
 openapi: ## Write openapi.yaml anew from the code
 	@cargo run --quiet --bin olake-api -- openapi > openapi.yaml

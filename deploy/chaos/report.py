@@ -1,12 +1,9 @@
 """Counts what went wrong, and says it."""
 
-import os
-import platform
-import subprocess
 import time
 
 from faults import KINDS
-from servers import ROOT
+from machine import commit, machine
 from system import LEASE, PLACES, RECONCILE, WORKERS
 
 
@@ -76,20 +73,3 @@ def write(load, counts, recoveries, seed, seconds):
         "",
     ]
     return "\n".join(lines)
-
-
-def machine():
-    model = "unknown processor"
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        for line in file:
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    with open("/proc/meminfo", encoding="utf-8") as file:
-        memory = int(file.readline().split()[1]) / 1024 / 1024
-    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GB, Linux {platform.release()}"
-
-
-def commit():
-    answer = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
-    return answer.stdout.strip() or "unknown"

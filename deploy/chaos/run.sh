@@ -15,4 +15,4 @@ export PATH="$PATH:/usr/sbin:/sbin"
 # The same build as that of the tests: after them nothing is compiled anew.
 cargo build --quiet --workspace --bin olake-api --bin olake-worker --bin sample-connector
 deploy/test/install.sh python3
-exec python3 -B deploy/chaos/chaos.py "$@"
+exec env PYTHONPATH=deploy/test python3 -B deploy/chaos/chaos.py "$@"

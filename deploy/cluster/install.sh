@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the cluster needs from Debian's packages: the container runtime, its network plugins, the tools of the
-# network, a static busybox for test pods, and what compiles the pause program. As root, or by sudo; otherwise it says
-# what is missing. Go (1.26 or later) is looked for by build.sh, and only when there is something to build.
+# network, a static busybox for test pods, and what compiles the pause program. Go (1.26 or later) is looked for by build.sh,
+# and only when there is something to build.
 set -euo pipefail
 
 missing=()
@@ -27,22 +27,4 @@ need gcc has gcc
 need libc6-dev test -e /usr/lib/x86_64-linux-gnu/libc.a
 need busybox-static is_static /bin/busybox
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
-[ ${#missing[@]} -eq 0 ] && exit 0
-
-if ! command -v apt-get >/dev/null; then
-    echo "The cluster needs what these packages of Debian hold; please install it: ${missing[*]}" >&2
-    exit 1
-fi
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then
-    if ! command -v sudo >/dev/null; then
-        echo "The cluster needs these packages, and this user can install none: ${missing[*]}" >&2
-        echo "Please run as root: apt-get install --no-install-recommends ${missing[*]}" >&2
-        exit 1
-    fi
-    as_root=(sudo)
-fi
-echo "Installing from Debian's packages: ${missing[*]}" >&2
-"${as_root[@]}" apt-get update -qq >&2
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends \
-    "${missing[@]}" >/dev/null
+exec "$(dirname "$0")/../test/packages.sh" "Clusters" "${missing[@]}"

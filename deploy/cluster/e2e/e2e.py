@@ -13,7 +13,7 @@ import time
 import traceback
 
 import scenarios  # noqa: F401
-from report import Result, table
+from report import Result, table, write
 from scenario import SCENARIOS
 from world import World
 
@@ -24,7 +24,7 @@ def arguments():
     parser.add_argument("--only", action="append", metavar="WORDS", help="only scenarios with these words in their sentence, "
                         "and the vital ones; may be given again")
     parser.add_argument("--list", action="store_true", help="list the scenarios, and do nothing")
-    parser.add_argument("--results", metavar="FILE", help="append the table to this file")
+    parser.add_argument("--results", metavar="FILE", help="put the table into this file, before older ones")
     parser.add_argument("--failures", metavar="DIR", help="where states and logs of a failure go (a new folder in /tmp)")
     return parser.parse_args()
 
@@ -59,11 +59,11 @@ def main():
                 break
     finally:
         world.stop()
-    text = table(results)
+    what = "chosen by hand" if wanted.only else "all" if wanted.nightly else "those of each change"
+    text = table(what, results)
     say(text)
     if wanted.results:
-        with open(wanted.results, "a", encoding="utf-8") as file:
-            file.write(text + "\n")
+        write(wanted.results, text)
     good = bool(results) and all(result.good for result in results)
     say("e2e: green" if good else f"e2e: red; states and logs are in {failures}")
     return 0 if good else 1

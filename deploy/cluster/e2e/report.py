@@ -1,11 +1,8 @@
 """The table of results."""
 
-import os
-import platform
-import subprocess
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+from machine import commit, machine
 
 
 class Result:
@@ -17,34 +14,27 @@ class Result:
         return self.why is None
 
 
-def table(results):
-    """As a part of RESULTS.md."""
-    red = sum(not result.good for result in results)
+def table(what, results):
+    """As a part of RESULTS.md. `what`: which scenarios these are."""
+    red = [result for result in results if not result.good]
     lines = [
-        f"## {time.strftime('%Y-%m-%d %H:%M')}",
+        f"## {time.strftime('%Y-%m-%d %H:%M')}, {what}",
         "",
-        f"{len(results)} scenarios in {sum(result.seconds for result in results):.0f} s, {red or 'none'} red. "
+        f"{len(results)} scenarios in {sum(result.seconds for result in results):.0f} s, {len(red) or 'none'} red. "
         f"Machine: {machine()}. Commit: {commit()}.",
         "",
         "| scenario | result | s |", "|---|---|---|",
         *(f"| {result.sentence} | {'ok' if result.good else 'RED'} | {result.seconds:.1f} |" for result in results),
         "",
     ]
+    if red:
+        lines += [*(f"- {result.sentence}: {result.why}" for result in red), ""]
     return "\n".join(lines)
 
 
-def machine():
-    model = "unknown processor"
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        for line in file:
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    with open("/proc/meminfo", encoding="utf-8") as file:
-        memory = int(file.readline().split()[1]) / 1024 / 1024
-    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GB, Linux {platform.release()}"
-
-
-def commit():
-    answer = subprocess.run(["git", "-C", HERE, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or "unknown"
+def write(path, text):
+    """Puts it into the file before the results that are there: the newest come first."""
+    with open(path, encoding="utf-8") as file:
+        before, mark, older = file.read().partition("\n## ")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"{before}\n{text}{mark}{older}")

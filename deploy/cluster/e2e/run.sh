@@ -10,12 +10,14 @@
 #
 # Variables, all optional:
 #   OLAKE_TEST_CLUSTER   the cluster's name (default e2e). One that is up already is used, and left as it is.
-#   OLAKE_E2E_IMAGES     a folder with olake-api.tar, olake-worker.tar and sample-connector.tar; nothing is built then
+#   OLAKE_E2E_IMAGES     a folder with olake-api.tar, olake-worker.tar and sample-connector.tar; nothing is built then.
+#                        Otherwise all scenarios run with release programs, and a part of them with debug programs.
 #   OLAKE_E2E_KEEP=1     leave the cluster up
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 deploy=$here/../..
 export OLAKE_TEST_CLUSTER=${OLAKE_TEST_CLUSTER:-e2e}
+export PYTHONPATH=$deploy/test
 cluster() { "$here/../cluster.sh" "$@"; }
 
 case " $* " in
@@ -24,8 +26,11 @@ esac
 
 images=${OLAKE_E2E_IMAGES:-}
 if [ -z "$images" ]; then
-    images=$deploy/../target/images
-    "$deploy/docker/images.sh" --build "$images"
+    case " $* " in
+        *" --nightly "*) build=--build images=$deploy/../target/images ;;
+        *) build=--quick images=$deploy/../target/images-debug ;;
+    esac
+    "$deploy/docker/images.sh" "$build" "$images"
 fi
 was_up=yes
 cluster kubeconfig >/dev/null 2>&1 || was_up=no

@@ -164,9 +164,9 @@ def refused_by_the_chart(world, *values):
 def an_image_name_with_a_space_is_refused_wherever_it_could_come_from(world):
     jobs = len(world.client.get("/jobs"))
     revision, pods = world.chart.revision(), len(world.watcher.all())
-    for changes in ({"version": "v0.9 4"}, {"type": "fi les"}):
-        words = refused_by_the_api(world, f"spaced {changes}", **changes)
-        expect(next(iter(changes.values())) in words, f"the answer does not name it: {words}")
+    for field, value in (("version", "v0.9 4"), ("type", "fi les")):
+        words = refused_by_the_api(world, f"spaced {field}", **{field: value})
+        expect(f"source.{field}" in words, f"the answer does not name the field: {words}")
     words = refused_by_the_chart(world, 'connectors.imageTemplate="olakego/source {type}:{version}"')
     expect("imageTemplate" in words, f"helm does not name it: {words}")
     words = refused_by_a_worker(world, "OLAKE_IMAGE_TEMPLATE", "olakego/source {type}:{version}")
