@@ -45,10 +45,7 @@ class Chart:
     def lint(self):
         self.helm("lint", "--strict", CHART, "--kube-version", KUBERNETES, *self.values([]))
 
-    def is_installed(self):
-        return self.revision() is not None
-
     def revision(self):
-        """How often the release was installed or upgraded; None without one."""
+        """How often the release was installed or upgraded."""
         releases = json.loads(self.helm("list", "--all", "--namespace", NAMESPACE, "--output", "json"))
-        return next((one["revision"] for one in releases if one["name"] == RELEASE), None)
+        return next(one["revision"] for one in releases if one["name"] == RELEASE)

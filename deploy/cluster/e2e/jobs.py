@@ -10,8 +10,10 @@ import itertools
 import json
 import re
 
+from chart import CONNECTORS
 from client import Refused
-from scenario import Failed, equal, expect, until
+from scenario import Failed, equal, expect, shorten, until
+from watcher import pod_prefix
 
 TYPE, VERSION = "files", "v0.9.4"
 FOLDER, NAMESPACE, STREAM, ROWS = "/home/data", "data", "transitions", 8087
@@ -55,6 +57,7 @@ class Job:
             "frequency": "0 0 29 2 *", "streams_config": catalog or world.catalog(),
             "advanced_settings": settings,
         }
+        self.body = body
         self.id = world.client.post("/jobs", body)["id"]
 
     def sync(self):
@@ -78,6 +81,22 @@ class Job:
 
     def put_state(self, text):
         self.world.client.put(f"/jobs/{self.id}/state", {"state": text})
+
+    def expect_next_sync_goes_on(self):
+        """A further sync, which behaves well, begins with the state of the last one: it reads no row, changes nothing of the
+        state and leaves nothing behind."""
+        self.body["source"]["config"].pop("faults", None)
+        self.world.client.put(f"/jobs/{self.id}", self.body)
+        state = self.state()
+        task = self.sync()
+        ended = task.wait_for_end()
+        equal(ended.get("records_read", 0), 0, "rows of the next sync")
+        equal(ended["attempt"], 1, "attempts of the next sync")
+        expect("--state" in task.pods()[0].arguments, "the next sync was given no state")
+        # What the connector says of where it begins.
+        expect(any(f'"id":{ROWS}' in message for message in task.messages()), "the connector does not tell of the state")
+        expect(self.state() == state, lambda: f"the state after the next sync: {shorten(self.state())}, before: {shorten(state)}")
+        task.expect_nothing_left()
 
     def cursor(self):
         """The greatest id that the state has; 0 without one."""
@@ -124,6 +143,16 @@ class Task:
                 return None  # the API may be restarting, too
             raise
         return task if task["status"] in ENDS else None
+
+    def expect_nothing_left(self, seconds=60):
+        """Its pods and their Secrets go, soon after its end."""
+        prefix = pod_prefix(self.id)
+
+        def left():
+            secrets = [one["metadata"]["name"] for one in self.world.kubectl.list("secrets", CONNECTORS)]
+            return [name for name in [pod.name for pod in self.pods() if not pod.is_gone] + secrets if name.startswith(prefix)]
+
+        until(f"something of task {self.id} is left", lambda: not left(), seconds)
 
     def messages(self):
         """All log lines, oldest first."""

@@ -9,7 +9,7 @@
 #   deploy/cluster/e2e/run.sh --results deploy/cluster/RESULTS.md
 #
 # Variables, all optional:
-#   OLAKE_TEST_CLUSTER   the cluster's name (default e2e). One that is up already is used, and left as it is.
+#   OLAKE_TEST_CLUSTER   the cluster's name (default e2e). One that is up already is used, and left up.
 #   OLAKE_E2E_IMAGES     a folder with olake-api.tar, olake-worker.tar and sample-connector.tar; nothing is built then.
 #                        Otherwise all scenarios run with release programs, and a part of them with debug programs.
 #   OLAKE_E2E_KEEP=1     leave the cluster up
@@ -40,5 +40,10 @@ finish() {
 trap finish EXIT
 cluster up >/dev/null
 cluster load "$images"/*.tar
+if [ "$was_up" = yes ]; then
+    # Each run begins with nothing: what an earlier one knows of (specs, tasks) would not be asked for again.
+    cluster exec helm uninstall olake --namespace olake --ignore-not-found --wait --timeout 8m >/dev/null
+    "$here/../services.sh" down
+fi
 "$here/../services.sh" up olake >/dev/null
 cluster exec python3 -B "$here/e2e.py" "$@"

@@ -36,6 +36,11 @@ class Pod:
         return next((status["state"] for status in statuses if status["name"] == "connector"), {})
 
 
+def pod_prefix(task):
+    """With what the names of a task's pods and Secrets begin."""
+    return f"olake-{task.replace('-', '')}-"
+
+
 class Watcher:
     """Watches until it is stopped. After a break it lists again, so that it may miss what came and went meanwhile; breaks
     come when the API server ends a watch, about once in an hour."""
@@ -59,8 +64,7 @@ class Watcher:
 
     def of_task(self, task):
         """The pods of a task, oldest first."""
-        prefix = f"olake-{task.replace('-', '')}-"
-        pods = [pod for pod in self.all() if pod.name.startswith(prefix)]
+        pods = [pod for pod in self.all() if pod.name.startswith(pod_prefix(task))]
         return sorted(pods, key=lambda pod: pod.first["metadata"]["creationTimestamp"])
 
     def _run(self):

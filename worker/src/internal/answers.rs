@@ -7,7 +7,10 @@ use poem::{
     web::Json,
 };
 
-use super::{body::BODY_LIMIT, wire::Refused};
+use super::{
+    body::{BODY_LIMIT, CONTENT_LIMIT},
+    wire::Refused,
+};
 
 /// Why a request is refused.
 #[derive(Debug)]
@@ -50,8 +53,8 @@ impl Refusal {
             }
             Self::TooLarge => {
                 let words = format!(
-                    "the body is too large: {BODY_LIMIT} bytes are taken; send the lines in several parts, and large \
-                     bodies as gzip"
+                    "the body is too large: {BODY_LIMIT} bytes are taken, and {CONTENT_LIMIT} when they are unpacked; \
+                     send the lines in several parts, and large bodies as gzip"
                 );
                 (StatusCode::PAYLOAD_TOO_LARGE, words, false)
             }

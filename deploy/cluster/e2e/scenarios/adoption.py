@@ -30,6 +30,8 @@ def expect_adopted(job, task, pod, lines, seconds=120):
     equal(ended["records_read"], ROWS, "rows")
     task.expect_every_line_once(lines)
     equal(job.cursor(), ROWS, "the cursor of the state")
+    task.expect_nothing_left()
+    job.expect_next_sync_goes_on()
 
 
 @scenario(ci=True)

@@ -49,6 +49,7 @@ def a_state_of_three_megabytes_comes_back_to_the_digit(world):
     kept = next(entry for entry in json.loads(state)["streams"] if entry["stream"] == "orders")
     expect(kept == other, "the other stream's chunks have changed")
     expect(str(2**63 - 1) in state and str(2**53 + 1) in state, "big numbers have lost digits")
+    job.expect_next_sync_goes_on()
 
 
 @scenario()
@@ -64,6 +65,7 @@ def a_catalog_of_five_thousand_streams_reaches_the_connector(world):
     job = Job(world, "big catalog", catalog=catalog)
     ended = job.sync().wait_for_end()
     equal(ended["records_read"], ROWS, "rows")
+    job.expect_next_sync_goes_on()
 
 
 @scenario()
@@ -80,3 +82,5 @@ def a_hundred_megabytes_of_log_arrive_once(world):
             size += LOG_LINE_BYTES + len(match[1])
     equal(expected - 1, LOG_LINES, "numbered lines")
     expect(size > 100_000_000, f"the log had {size} bytes only")
+    task.expect_nothing_left()
+    job.expect_next_sync_goes_on()

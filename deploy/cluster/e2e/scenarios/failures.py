@@ -69,6 +69,8 @@ def expect_tried_again(world, name, end):
     equal(len(ended["attempts"]), 2, "attempts")
     expect("--state" in task.pods()[1].arguments, "the second pod was given no state")
     equal(job.cursor(), ROWS, "the cursor after it")
+    task.expect_nothing_left()
+    job.expect_next_sync_goes_on()
 
 
 @scenario()

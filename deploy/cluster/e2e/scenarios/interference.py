@@ -27,7 +27,8 @@ def a_sidecar_that_never_ends_does_not_hold_up_the_end(world):
     equal(ended["records_read"], ROWS, "rows")
     equal(job.cursor(), ROWS, "the cursor of the state")
     expect(seconds < 30, f"the end took {seconds:.0f} s")
-    until("the pod is left", lambda: pod.is_gone, 240)
+    task.expect_nothing_left(240)
+    job.expect_next_sync_goes_on()
 
 
 @scenario()
@@ -53,6 +54,7 @@ def a_minute_without_the_api_server_fails_nothing(world):
     tasks[0].expect_every_line_once(lines)
     for one in (job, short, late):
         equal(one.cursor(), ROWS, "the cursor of the state")
+        one.expect_next_sync_goes_on()
 
 
 OURS = ("app.kubernetes.io/managed-by", "olake.io/task", "olake.io/attempt")
