@@ -57,7 +57,7 @@ class Job:
             "frequency": "0 0 29 2 *", "streams_config": catalog or world.catalog(),
             "advanced_settings": settings,
         }
-        self.body = body
+        self.source = side
         self.id = world.client.post("/jobs", body)["id"]
 
     def sync(self):
@@ -85,8 +85,9 @@ class Job:
     def expect_next_sync_goes_on(self):
         """A further sync, which behaves well, begins with the state of the last one: it reads no row, changes nothing of the
         state and leaves nothing behind."""
-        self.body["source"]["config"].pop("faults", None)
-        self.world.client.put(f"/jobs/{self.id}", self.body)
+        self.source["config"].pop("faults", None)
+        source = self.world.client.get(f"/jobs/{self.id}")["source"]["id"]
+        self.world.client.put(f"/sources/{source}", self.source)
         state = self.state()
         task = self.sync()
         ended = task.wait_for_end()

@@ -38,7 +38,7 @@ def two_hundred_pods_ten_at_a_time_leave_nothing_behind(world):
 def a_state_of_three_megabytes_comes_back_to_the_digit(world):
     job = Job(world, "big state")
     # Numbers that no float holds, as the ends of chunks are.
-    chunks = [{"min": 2**53 + 2 * n + 1, "max": 2**63 - 1 - n, "done": False, "at": "x" * 60} for n in range(CHUNKS)]
+    chunks = [{"min": 2**53 + 2 * n + 1, "max": 2**63 - 1 - n, "done": False, "at": "x" * 80} for n in range(CHUNKS)]
     other = {"stream": "orders", "namespace": "public", "sync_mode": "", "state": {"chunks": chunks}}
     text = json.dumps({"type": "STREAM", "version": 7, "streams": [other]}, separators=(",", ":"))
     expect(len(text) > 3_000_000, f"the state has {len(text)} bytes only")
