@@ -1,6 +1,7 @@
 //! The one watch over all our pods that a worker has, and what was seen of each.
 //!
-//! It lists again and waits between tries as `kube` does. What it says of a pod that is gone is a hint: a pod whose labels
+//! It lists again as `kube` does, and waits between tries for seconds at most: after an outage, what happened meanwhile must
+//! be seen soon. What it says of a pod that is gone is a hint: a pod whose labels
 //! were changed looks gone, too. What it says of a pod that is there is taken as it is.
 
 use std::{
@@ -16,6 +17,7 @@ use kube::{
     Api,
     runtime::{
         WatchStreamExt,
+        utils::{Backoff, ResetTimerBackoff},
         watcher::{self, Event, watcher},
     },
 };
@@ -28,6 +30,12 @@ use super::{
 
 /// A watch that fails is told at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(30);
+
+/// The wait before the watch is tried again: the first, the longest, and after how long without a failure it is the first
+/// again. Two tries in a row are the rule after an outage, since what was seen last is too old then.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
+const CALM_AFTER: Duration = Duration::from_secs(30);
 
 /// What was seen of an attempt's pod.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -111,7 +119,8 @@ impl Pods {
     /// Watches until it is dropped.
     pub async fn watch(self, api: Api<Pod>) {
         let config = watcher::Config::default().labels(&selector());
-        let mut events = pin!(watcher(api, config).default_backoff());
+        let waits = ResetTimerBackoff::new(Waits::default(), CALM_AFTER);
+        let mut events = pin!(watcher(api, config).backoff(waits));
         let mut listed = HashSet::new();
         let mut told: Option<tokio::time::Instant> = None;
         while let Some(event) = events.next().await {
@@ -165,6 +174,31 @@ impl Pods {
     }
 }
 
+/// The waits between tries, each twice the one before.
+struct Waits(Duration);
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self(FIRST_WAIT)
+    }
+}
+
+impl Iterator for Waits {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let wait = self.0;
+        self.0 = (wait * 2).min(LONGEST_WAIT);
+        Some(wait)
+    }
+}
+
+impl Backoff for Waits {
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use olake_shared::domain::task::TaskId;
@@ -203,6 +237,15 @@ mod tests {
         assert_eq!(*seen[0].borrow(), Sight::Gone);
         assert!(matches!(*seen[1].borrow(), Sight::Here(_)));
         assert_eq!(*seen[2].borrow(), Sight::Unseen, "one that was never seen is not gone");
+    }
+
+    #[test]
+    fn a_watch_is_never_away_for_longer_than_a_few_seconds_after_an_outage() {
+        let mut waits = Waits::default();
+        let told: Vec<u128> = waits.by_ref().take(7).map(|wait| wait.as_millis()).collect();
+        assert_eq!(told, [200, 400, 800, 1_600, 3_000, 3_000, 3_000]);
+        waits.reset();
+        assert_eq!(waits.next(), Some(FIRST_WAIT));
     }
 
     #[test]

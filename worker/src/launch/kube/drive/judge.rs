@@ -121,7 +121,7 @@ impl Drive {
         };
         self.wait = Some((for_what, since));
         let limit = self.limit(for_what);
-        if !is_hopeless && since.elapsed() < limit {
+        if !is_hopeless && (since.elapsed() < limit || !self.is_current(view).await) {
             return None;
         }
         let what = match for_what {
@@ -133,6 +133,30 @@ impl Drive {
         let within = if is_hopeless { String::new() } else { format!(" within {} s", limit.as_secs()) };
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         self.give_up(for_what.class(), format!("{what}{within}{why}")).await
+    }
+
+    /// Whether the pod still is as it was seen: the watch may be behind, and a pod that has started meanwhile must not be
+    /// ended for its waiting. If it is not, or cannot be asked for, it is judged again.
+    async fn is_current(&mut self, view: &PodView) -> bool {
+        match self.inner.cluster.pod(&self.name).await {
+            Ok(Some(pod)) => {
+                let now = PodView::of(&pod);
+                let is_same = now == *view;
+                if !is_same {
+                    self.inner.pods.see(self.key, now);
+                }
+                is_same
+            }
+            Ok(None) => {
+                self.inner.pods.lose(self.key);
+                false
+            }
+            Err(error) => {
+                tracing::debug!(pod = self.name, %error, "a pod that has waited long cannot be asked for");
+                self.retry_later();
+                false
+            }
+        }
     }
 
     /// Ends the attempt ourselves. None: it may have started, and its pod is to be deleted.

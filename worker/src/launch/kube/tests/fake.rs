@@ -45,6 +45,7 @@ struct State {
     log: Vec<(u64, String)>,
     calls: Vec<String>,
     is_down: bool,
+    is_behind: bool,
     /// Whether pods cannot be read by their names, and how often that was tried.
     refuses_reads: bool,
     reads_refused: u32,
@@ -155,6 +156,11 @@ impl Fake {
             delete(pod, 0);
         });
         self.with(|state| state.remove_if_done(name));
+    }
+
+    /// Holds back what watches are told; calls see everything.
+    pub fn set_behind(&self, is_behind: bool) {
+        self.with(|state| state.is_behind = is_behind);
     }
 
     pub fn set_down(&self, is_down: bool) {
@@ -379,7 +385,7 @@ fn watch(query: &str, state: Arc<Mutex<State>>, changed: Arc<Notify>) -> Respons
                 }
                 let new: Vec<&(u64, String)> =
                     state.log.iter().filter(|(version, _)| *version > at).collect();
-                if let Some((newest, _)) = new.last() {
+                if let Some((newest, _)) = new.last().filter(|_| !state.is_behind) {
                     let text: String = new.iter().map(|(_, line)| line.as_str()).collect();
                     let newest = *newest;
                     drop(new);

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     super::settings::{KubeSettings, tests::settings},
-    Stage, ended, ended_connector, eventually, running_agent, until,
+    Stage, ended, ended_connector, eventually, running_agent, running_connector, until,
 };
 use crate::launch::{Seen, Update};
 
@@ -91,6 +91,18 @@ async fn a_pod_that_finds_no_node_fails_after_its_deadline_with_the_reason() {
     let Seen::NotStarted(class, why) = ended(&mut running).await.seen else { panic!() };
     assert_eq!(class, FailureClass::Unschedulable);
     assert!(why.contains("3 Insufficient memory"), "{why}");
+}
+
+#[tokio::test]
+async fn a_pod_that_has_started_unseen_is_not_ended_for_its_waiting() {
+    let stage = Stage::with(KubeSettings { schedule: Duration::from_millis(600), ..settings() }).await;
+    let mut running = stage.launched().await;
+    stage.made().await;
+    stage.fake.set_behind(true);
+    stage.ledger.permit_pod();
+    stage.fake.status(&stage.pod, json!({"phase": "Running", "containerStatuses": running_connector()}));
+    until(&mut running, |update| matches!(update, Update::Started { .. })).await;
+    assert!(stage.deletions().is_empty());
 }
 
 #[tokio::test]
