@@ -23,6 +23,8 @@ kubectl                 module k8s.io/kubernetes/cmd/kubectl
 coredns                 dns    olake.test/cluster/dns
 helm                    helm   helm.sh/helm/v3/cmd/helm
 "
+# Where Go's own archive is unpacked; not every PATH has it.
+export PATH=$PATH:/usr/local/go/bin
 export CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false -modcacherw -mod=readonly"
 # Kubernetes' own release build stamps its version into these packages; without it the server calls itself v0.0.0.
 kubernetes=$(sed -n 's/^\tk8s.io\/kubernetes \(v[0-9.]*\)$/\1/p' "$here/module/go.mod")

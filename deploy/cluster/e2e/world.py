@@ -66,6 +66,18 @@ class World:
 
         until(f"there are not {number} workers", ready, seconds)
 
+    def wait_for_calm(self, answers=40, seconds=300):
+        """Waits until the API has answered through its Service so many times in a row, at least each half second: after an
+        outage of the API server, the endpoints of Services come and go for a while."""
+        in_a_row = 0
+
+        def answered():
+            nonlocal in_a_row
+            in_a_row = in_a_row + 1 if self.client.is_ready() else 0
+            return in_a_row >= answers
+
+        until(f"the API does not answer {answers} times in a row", answered, seconds, pause=0.5)
+
     def profiles(self, profiles):
         """Gives the installation these placement profiles."""
         self.chart.upgrade(f"connectors.profiles={json.dumps(profiles)}")

@@ -169,7 +169,9 @@ fn refusal(error: &CallError) -> String {
         Some(404) => format!("{error}. Does the namespace of the connectors (kubernetes.namespace) exist?"),
         // Admission refuses with the same status; only this one names who may not do it.
         Some(403) if error.to_string().contains(" cannot create resource ") => {
-            format!("{error}. Is the Role of the workers there, and bound to their account (rbac.create of the chart)?")
+            format!(
+                "{error}. Is the Role of the workers there, and bound to their account (rbac.create of the chart)?"
+            )
         }
         _ => error.to_string(),
     }
@@ -188,7 +190,8 @@ mod tests {
 
     #[test]
     fn a_refusal_that_an_operator_can_mend_says_what_to_look_at() {
-        let words = |code: u16, message: &str| refusal(&CallError::Refused { code, message: message.to_owned() });
+        let words =
+            |code: u16, message: &str| refusal(&CallError::Refused { code, message: message.to_owned() });
         let no_right = "secrets is forbidden: User \"system:serviceaccount:olake:olake-worker\" cannot create resource \
                         \"secrets\" in API group \"\" in the namespace \"olake-connectors\"";
         let told = words(403, no_right);
