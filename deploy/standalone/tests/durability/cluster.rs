@@ -1,6 +1,6 @@
 //! The processes of a system, in either deployment, that die and are started again.
 
-use std::{cell::Cell, path::PathBuf, process::Command};
+use std::{cell::Cell, fs, path::PathBuf, process::Command};
 
 use rustix::process::Signal;
 use sea_orm::{ConnectionTrait, Database, Statement};
@@ -299,7 +299,14 @@ impl Cluster {
     /// What runs for attempts.
     pub fn connectors_and_supervisors(&self) -> Vec<Living> {
         let all = living::of_folder(self.place.path()).into_iter();
-        all.filter(|process| process.is_connector() || process.command.contains(" supervise")).collect()
+        all.filter(|process| process.is_connector() || self.is_supervisor_of_run(process)).collect()
+    }
+
+    /// A supervisor that waits for its order has no start guard open.
+    fn is_supervisor_of_run(&self, process: &Living) -> bool {
+        let Ok(files) = fs::read_dir(format!("/proc/{}/fd", process.pid)) else { return false };
+        let mut links = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
+        process.command.contains(" supervise") && links.any(|file| file.starts_with(self.place.path()))
     }
 }
 
