@@ -30,6 +30,11 @@ class Pod:
     def connector(self):
         return next(container for container in self.first["spec"]["containers"] if container["name"] == "connector")
 
+    @property
+    def has_agent(self):
+        """Whether a worker has made it; scenarios make pods, too."""
+        return any(container["name"] == "agent" for container in self.first["spec"].get("initContainers", []))
+
     def connector_state(self):
         """`waiting`, `running` or `terminated` of the connector's container with its details; {} before any."""
         statuses = self.last.get("status", {}).get("containerStatuses", [])
