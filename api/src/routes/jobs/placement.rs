@@ -47,7 +47,7 @@ pub async fn check(
         return Ok(());
     }
     let Some(connector) = connector(project, &runs, &input.source).await? else { return Ok(()) };
-    leave_unknown_out(&mut wanted, &runs);
+    leave_out_what_is_not_new(&mut wanted, &anew);
     dry_run::check(context, project, Question { connector: &connector, settings: wanted, anew: &anew, user })
         .await
 }
@@ -69,9 +69,10 @@ async fn connector(
     }
 }
 
-/// A profile that the job has had before, and no worker knows any more, is not what this request is about.
-fn leave_unknown_out(wanted: &mut AdvancedSettings, runs: &Runs) {
-    wanted.profile = wanted.profile.take().filter(|profile| runs.profiles.contains(profile));
+/// What the job has had before is not what this request is about, whatever became of it since.
+fn leave_out_what_is_not_new(wanted: &mut AdvancedSettings, anew: &[&str]) {
+    wanted.profile = wanted.profile.take().filter(|_| anew.contains(&"profile"));
+    wanted.max_memory = wanted.max_memory.take().filter(|_| anew.contains(&"max_memory"));
 }
 
 fn check_against(runs: &Runs, memory: Option<&str>, profile: Option<&str>) -> Result<(), Problem> {

@@ -287,7 +287,13 @@ impl Launcher for KubeLauncher {
     }
 
     async fn validate(&self, launch: &Launch) -> Result<(), LaunchError> {
-        let plan = self.inner.plan(launch)?;
+        let plan = self.inner.plan(launch).map_err(|error| match error {
+            // The API has found it with a worker: this one has not read the new file yet.
+            LaunchError::Shape(error @ ShapeError::Profile { .. }) => {
+                LaunchError::from(CallError::Unreachable(error.to_string()))
+            }
+            other => other,
+        })?;
         Ok(self.inner.cluster.try_pod(&plan.pod).await.map_err(dry_run::judged)?)
     }
 

@@ -24,7 +24,7 @@ use kube::{
 use tokio::sync::watch;
 
 use super::{
-    names::{Key, attempt_of_labels, attempt_of_name, selector},
+    names::{Key, attempt_of_name, selector},
     view::PodView,
 };
 
@@ -142,10 +142,8 @@ impl Pods {
     }
 
     fn take(&self, event: Event<Pod>, listed: &mut HashSet<Key>) {
-        let key_of = |pod: &Pod| {
-            let by_labels = pod.metadata.labels.as_ref().and_then(attempt_of_labels);
-            by_labels.or_else(|| attempt_of_name(pod.metadata.name.as_deref()?))
-        };
+        // A copy of a pod has its labels, and another name: it is no attempt's, and the sweep's.
+        let key_of = |pod: &Pod| attempt_of_name(pod.metadata.name.as_deref()?);
         match event {
             Event::Init => listed.clear(),
             Event::InitApply(pod) => {
@@ -205,7 +203,7 @@ mod tests {
 
     use super::{
         super::{
-            names::labels,
+            names::{labels, name},
             view::{Container, End},
         },
         *,
@@ -218,7 +216,22 @@ mod tests {
     fn pod(key: Key) -> Pod {
         let mut pod = Pod::default();
         pod.metadata.labels = Some(labels(key));
+        pod.metadata.name = Some(name(key));
         pod
+    }
+
+    #[test]
+    fn a_copy_of_a_pod_under_another_name_says_nothing_of_its_attempt() {
+        let (pods, key) = (Pods::default(), key(1));
+        let mut seen = pods.subscribe(key);
+        pods.take(Event::Apply(pod(key)), &mut HashSet::new());
+        seen.mark_unchanged();
+        let mut copy = pod(key);
+        copy.metadata.name = Some("copy".to_owned());
+        for event in [Event::Apply(copy.clone()), Event::Delete(copy)] {
+            pods.take(event, &mut HashSet::new());
+        }
+        assert!(!seen.has_changed().unwrap() && matches!(*seen.borrow(), Sight::Here(_)));
     }
 
     #[test]

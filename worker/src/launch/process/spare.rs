@@ -80,8 +80,9 @@ impl Supervisors {
 impl Drop for Supervisors {
     fn drop(&mut self) {
         let spare = self.spare.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Waiting { mut child, orders }) = spare {
-            drop(orders);
+        if let Some(Waiting { mut child, .. }) = spare {
+            // Killed, since one that is paused would not see that its orders have ended.
+            let _ = child.kill();
             let _ = child.wait();
         }
     }

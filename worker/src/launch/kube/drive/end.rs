@@ -141,13 +141,19 @@ impl Drive {
         self.printed(view?).await
     }
 
-    /// What the agent has printed, since it could not tell it.
+    /// What the agent has printed, since it could not tell it. A node that is lost answers to nobody: it is not asked for ever,
+    /// and no longer than a stop may take once the attempt is told to stop.
     async fn printed(&mut self, view: &PodView) -> Option<Left> {
+        let began = Instant::now();
         let text = loop {
             match self.inner.cluster.agent_log(&view.name).await {
                 Ok(text) => break text,
                 Err(CallError::Refused { message, .. }) => {
                     tracing::warn!(pod = self.name, message, "what the agent printed cannot be read");
+                    return None;
+                }
+                Err(error) if began.elapsed() > self.printed_at_most() => {
+                    tracing::warn!(pod = self.name, %error, "what the agent printed cannot be read, and is given up");
                     return None;
                 }
                 Err(error) => {
@@ -157,6 +163,10 @@ impl Drive {
             }
         };
         printed::read(&text)
+    }
+
+    fn printed_at_most(&self) -> Duration {
+        if self.orders.borrow().stop { self.inner.settings.stop_grace } else { RECORD_AT_MOST }
     }
 
     /// Adds the pod's last events to words that a person reads.

@@ -19,15 +19,21 @@ const OVERDUE_AFTER: i64 = 30;
 
 impl Drive {
     /// The pod is gone: over, and never started if no permit was given.
-    pub(super) async fn gone(&mut self) -> End {
+    /// None: the database does not say yet.
+    pub(super) async fn gone(&mut self) -> Option<End> {
         let why = "the pod was removed before its connector started";
         match self.inner.ledger.close(self.fence).await {
             Ok(true) => match self.verdict.take() {
-                Some((class, why)) => End::NeverStarted(class, why),
-                None => self.never(why),
+                Some((class, why)) => Some(End::NeverStarted(class, why)),
+                None => Some(self.never(why)),
             },
-            Err(StoreError::Fenced) => End::NotOurs,
-            Ok(false) | Err(_) => End::Gone,
+            Ok(false) => Some(End::Gone),
+            Err(StoreError::Fenced) => Some(End::NotOurs),
+            Err(error) => {
+                tracing::warn!(pod = self.name, %error, "whether a pod that is gone had started is not known yet");
+                self.retry_later();
+                None
+            }
         }
     }
 
@@ -89,15 +95,15 @@ impl Drive {
     /// Whether a pod is still there although the grace of its deletion is over: a node that is heard of tells of the end of
     /// whatever runs, or waits to run, on it.
     pub(super) fn is_overdue(&self, view: &PodView) -> bool {
-        let has_node = view.is_scheduled || view.node.is_some();
         let now = self.inner.clock.now().timestamp();
-        has_node && !view.is_over() && view.deletion_due.is_some_and(|due| now >= due + OVERDUE_AFTER)
+        has_node(view) && !view.is_over() && view.deletion_due.is_some_and(|due| now >= due + OVERDUE_AFTER)
     }
 
     /// When a deletion is overdue.
     pub(super) fn overdue_at(&self) -> Option<Instant> {
         let Sight::Here(view) = &*self.seen.borrow() else { return None };
-        let due = view.deletion_due.filter(|_| !view.is_over() && !self.is_overdue(view))?;
+        let due =
+            view.deletion_due.filter(|_| has_node(view) && !view.is_over() && !self.is_overdue(view))?;
         let wait = (due + OVERDUE_AFTER).saturating_sub(self.inner.clock.now().timestamp());
         Some(Instant::now() + Duration::from_secs(u64::try_from(wait).unwrap_or(0)))
     }
@@ -109,6 +115,9 @@ impl Drive {
             return None;
         }
         if view.deletion.is_some() && self.deleted.is_none() {
+            if self.retry.is_some() {
+                return None;
+            }
             return self.end_before_start("the pod was deleted before its connector started").await;
         }
         let since = match self.wait {
@@ -188,4 +197,8 @@ impl Drive {
             }
         }
     }
+}
+
+fn has_node(view: &PodView) -> bool {
+    view.is_scheduled || view.node.is_some()
 }

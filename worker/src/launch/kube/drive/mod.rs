@@ -239,7 +239,7 @@ impl Drive {
 
     async fn confirm(&mut self) -> Option<End> {
         match self.inner.cluster.pod(&self.name).await {
-            Ok(None) => Some(self.gone().await),
+            Ok(None) => self.gone().await,
             Ok(Some(pod)) => {
                 let view = PodView::of(&pod);
                 self.inner.pods.see(self.key, view.clone());
@@ -264,8 +264,13 @@ impl Drive {
             (Orders { stop: true, .. }, _) | (_, true) => Some(self.stop_grace()),
             _ => None,
         };
-        let wanted = wanted.filter(|grace| self.deleted.is_none_or(|given| *grace < given))?;
+        let wanted = wanted?;
         if self.retry.is_some() {
+            return None;
+        }
+        if self.deleted.is_some_and(|given| given <= wanted) {
+            // Somebody else's deletion was hastened before: what it is stopped for now is known to nobody yet.
+            self.note_stop(orders.stop_for).await;
             return None;
         }
         if self.deleted.is_none() && self.verdict.is_none() {

@@ -47,12 +47,12 @@ async fn an_outage_and_a_quota_that_others_use_up_are_no_refusals() {
 }
 
 #[tokio::test]
-async fn what_makes_no_pod_is_refused_without_a_call() {
+async fn a_profile_that_this_worker_has_not_read_yet_is_no_refusal_and_makes_no_call() {
     let stage = Stage::new().await;
     let placement = Placement { profile: Some("huge".to_owned()), ..Placement::default() };
     let launch = Launch { placement, ..stage.launch.clone() };
     let error = stage.launcher.validate(&launch).await.unwrap_err();
-    assert_eq!(error.class(), FailureClass::Unschedulable);
+    assert_eq!(error.class(), FailureClass::Infrastructure);
     assert!(error.to_string().contains("'huge'"), "{error}");
     assert!(stage.fake.calls().is_empty());
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use olake_shared::domain::task::FailureClass;
 use serde_json::json;
 
-use super::{Stage, crashed_connector, ended, ended_connector, running_connector, until};
+use super::{
+    Stage, crashed_connector, ended, ended_connector, eventually, running_connector, settings, until,
+};
 use crate::{
     agent::record::FinalRecord,
     connector::result::Exit,
-    launch::{Launcher, Seen, Update},
+    launch::{Launcher, Seen, Update, kube::settings::KubeSettings},
 };
 
 #[tokio::test]
@@ -106,6 +108,19 @@ async fn without_a_record_an_exit_code_0_is_no_success() {
     );
     let Seen::Failed { class, exit_code, .. } = ended(&mut running).await.seen else { panic!() };
     assert_eq!((class, exit_code), (FailureClass::Infrastructure, Some(0)));
+}
+
+#[tokio::test]
+async fn a_node_that_answers_to_nobody_does_not_hold_up_the_end_of_what_is_told_to_stop() {
+    let stage = Stage::with(KubeSettings { stop_grace: Duration::from_secs(1), ..settings() }).await;
+    let mut running = stage.running().await;
+    stage.fake.lose_agent_log();
+    stage
+        .fake
+        .status(&stage.pod, json!({"phase": "Failed", "containerStatuses": ended_connector(1, "Error")}));
+    eventually("its log is asked for", || stage.fake.reads_refused() > 1).await;
+    running.stop();
+    assert!(ended(&mut running).await.rest.findings.is_none());
 }
 
 const CRASH: &str = "panic: runtime error: index out of range\n\ngoroutine 1 [running]:\n";

@@ -52,6 +52,7 @@ struct State {
     refusal: Option<(u16, String)>,
     events: Vec<Value>,
     agent_log: String,
+    is_agent_log_lost: bool,
     /// Whether what the next call is about is made anew before it.
     replaces: bool,
     uids: u64,
@@ -191,6 +192,11 @@ impl Fake {
         self.with(|state| text.clone_into(&mut state.agent_log));
     }
 
+    /// The node answers to nobody, so that nothing can be read of what the agent has printed.
+    pub fn lose_agent_log(&self) {
+        self.with(|state| state.is_agent_log_lost = true);
+    }
+
     pub fn pod(&self, name: &str) -> Option<Value> {
         self.with(|state| state.pods.get(name).cloned())
     }
@@ -311,6 +317,10 @@ fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut St
             Some(pod) => json(pod.clone()),
             None => status(404, "pods not found"),
         },
+        ("GET", ["pods", _, "log"]) if state.is_agent_log_lost => {
+            state.reads_refused += 1;
+            status(500, "no route to host")
+        }
         ("GET", ["pods", _, "log"]) => state.agent_log.clone().into_response(),
         ("PATCH", ["pods", name]) => {
             let mut pod = match state.checked("pods", name, &body["metadata"]["uid"]) {
