@@ -53,7 +53,7 @@ on_both_databases! {
     async fn memory_and_profiles_are_taken_as_far_as_workers_honour_them(app: TestApp) {
         let _worker = FakeWorker::start_with(&app.context, runs(), |_, _| Some(Final::bare(Outcome::Clean))).await;
         for (settings, named) in [
-            (json!({"profile": "huge"}), "advanced_settings.profile: no worker that is up has a profile 'huge'; known are large"),
+            (json!({"profile": "huge"}), "advanced_settings.profile: not all workers that are up have a profile 'huge'; known are large"),
             (json!({"max_memory": "lots"}), "advanced_settings.max_memory: 'lots' is no amount"),
         ] {
             let error = app.user.post(JOBS, job("v0.9.4", settings)).await.expect(400).error();

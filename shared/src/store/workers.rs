@@ -79,11 +79,12 @@ impl Runs {
         self.images.iter().find(|image| image.connector_type == connector_type)
     }
 
-    /// Takes in what another worker can run, each once.
+    /// Takes in what another worker can run, each once. Any worker may get a job's task: of the profiles, those count that all
+    /// of them have, as a new one is read by each in its own time.
     fn add(&mut self, other: Self) {
         add_new(&mut self.connectors, other.connectors);
         add_new(&mut self.images, other.images);
-        add_new(&mut self.profiles, other.profiles);
+        self.profiles.retain(|profile| other.profiles.contains(profile));
         self.memory = self.memory.max(other.memory);
     }
 
@@ -141,14 +142,15 @@ impl Store {
             self.db_now()
         );
         let rows = Row::find_by_statement(self.sql(&sql, [])).all(&self.db).await?;
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        let mut all = Runs::default();
+        let mut all: Option<Runs> = None;
         for row in rows {
-            all.add(serde_json::from_str(&row.connectors)?);
+            let runs = serde_json::from_str(&row.connectors)?;
+            match &mut all {
+                Some(all) => all.add(runs),
+                None => all = Some(runs),
+            }
         }
-        Ok(Some(all))
+        Ok(all)
     }
 }
 
@@ -283,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_workers_run_is_put_together_each_once() {
+    fn what_two_workers_run_is_put_together_each_once_and_profiles_count_that_both_have() {
         let one = Runs {
             images: vec![image("postgres", &["iceberg"])],
             profiles: vec!["large".to_owned()],
@@ -291,7 +293,8 @@ mod tests {
         };
         let mut all = one.clone();
         all.add(Runs { memory: Some(1 << 30), profiles: vec!["large".to_owned(), "gpu".to_owned()], ..one });
-        assert_eq!((all.images.len(), all.profiles.len(), all.memory), (1, 2, Some(1 << 30)));
+        assert_eq!((all.images.len(), all.memory), (1, Some(1 << 30)));
+        assert_eq!(all.profiles, ["large"], "a worker that does not know 'gpu' may get its task");
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn check_against(runs: &Runs, memory: Option<&str>, profile: Option<&str>) -> Re
         let shown: String = profile.chars().take(100).collect();
         return Err(refused(
             "profile",
-            format!("no worker that is up has a profile '{shown}'; known are {known}"),
+            format!("not all workers that are up have a profile '{shown}'; known are {known}"),
         ));
     }
     Ok(())

@@ -23,7 +23,7 @@ def refused_by_kubernetes(world, profile, words):
     """The answer to a job of this profile, once the workers know it."""
     def answer():
         body = refusal(world, {"profile": profile})
-        return None if "no worker that is up has a profile" in body else body
+        return None if "not all workers that are up have a profile" in body else body
 
     body = until(f"no worker knows the profile {profile}", answer, 180, pause=2)
     for word in ("advanced_settings.profile", *words):
