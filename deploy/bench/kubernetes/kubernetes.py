@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[1:1] = [os.path.join(HERE, ".."), os.path.join(HERE, "../../cluster/e2e")]
+sys.path[1:1] = [os.path.join(HERE, ".."), os.path.join(HERE, "../../cluster/e2e"), os.path.join(HERE, "../../test")]
 
 from apiserver import ApiServer, Watch
 from bench import percentile
