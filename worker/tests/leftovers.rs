@@ -2,15 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+#[path = "../../shared/tests/support/samples.rs"]
+mod samples;
+
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use olake_shared::{
     bell::Bell,
     clock::SystemClock,
-    config::{ConnectorTable, Secret},
-    crypto::KeyRing,
+    config::ConnectorTable,
     events::Events,
-    store::{Store, open_sqlite, retention::Retention, tasks::limits::Limits},
+    store::{retention::Retention, tasks::limits::Limits},
 };
 use olake_worker::{
     launch::process::{ProcessLauncher, ProcessSettings},
@@ -51,9 +53,7 @@ async fn folders_of_attempts_that_are_over_go_before_and_while_the_worker_runs()
     };
     let earlier = left(&format!("{}-1", Uuid::now_v7()));
 
-    let db = open_sqlite(&folder.path().join("olake.db")).await.unwrap();
-    let keys = Arc::new(KeyRing::new(&Secret::new("a master key for tests only"), &[]).unwrap());
-    let store = Store::new(db, keys, SystemClock::shared());
+    let store = samples::sqlite(folder.path()).await;
     let second = Duration::from_secs(1);
     let settings = Settings {
         places_sync: 1,

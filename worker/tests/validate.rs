@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+#[path = "../../shared/tests/support/samples.rs"]
+mod samples;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -10,19 +13,13 @@ use std::{
 use async_trait::async_trait;
 use olake_shared::{
     bell::Bell,
-    clock::SystemClock,
-    config::Secret,
-    crypto::KeyRing,
     domain::{
-        project::ProjectId,
         settings::AdvancedSettings,
         task::{TaskId, TaskStatus},
     },
     events::Events,
     store::{
         ProjectStore, Store,
-        accounts::NewUser,
-        open_sqlite,
         retention::Retention,
         tasks::{claim::Claim, input::OneShot, limits::Limits, read::Task},
         workers::{ImageType, Runs},
@@ -126,17 +123,8 @@ struct Stage {
 impl Stage {
     async fn new(within: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let db = open_sqlite(&folder.path().join("olake.db")).await.unwrap();
-        let keys = Arc::new(KeyRing::new(&Secret::new("a master key for tests only"), &[]).unwrap());
-        let store = Store::new(db, keys, SystemClock::shared());
-        let project = store.project(&ProjectId::new("olake")).await.unwrap();
-        let account = NewUser {
-            username: "someone".into(),
-            email: "someone@example.org".into(),
-            password_hash: "hash".into(),
-            is_admin: false,
-        };
-        let user = store.create_user(account).await.unwrap().id;
+        let store = samples::sqlite(folder.path()).await;
+        let (project, user) = (samples::project(&store).await, samples::user(&store).await);
         let stop = CancellationToken::new();
         let stop_at_end = stop.clone().drop_guard();
         Self {

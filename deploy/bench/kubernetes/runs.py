@@ -1,7 +1,8 @@
 """Short syncs, one at a time on an idle installation: how soon each pod is asked for, what the agent adds to its start, and
 how soon its end is stored.
 
-Beside some of them, the same pod without the agent is made by hand. It finds no inputs and fails, which is its first act too.
+Beside some of them, the same pod is made by hand without the agent, or with a sidecar that does nothing in its place. It finds no
+inputs and fails, which is its first act too.
 
 The kubelet looks at its containers once a second, and only after such a look does it start what waits for a sidecar, or tell of
 an end. So syncs begin, and connectors end, at random within that second: by themselves they would do so always equally long after
@@ -21,6 +22,11 @@ from witness import container_made_at, exit_of, first_line_at
 # The connector's program in its image.
 PROGRAM = "olake"
 
+# The same pod without the agent, and with a sidecar that does nothing in its place.
+BARE, IDLE = "bare", "idle"
+# Each is made beside every so many syncs: what waits for the kubelet's look takes a random time, and wants more tries.
+EVERY = {BARE: 4, IDLE: 2}
+
 
 def rest():
     """Between two pods, once nothing of the last one is left."""
@@ -36,15 +42,15 @@ class Run:
         self.name, self.task = None, None
         self.opened, self.made = None, None  # the agent lets the connector start, the kubelet makes its container
         self.first_act, self.exited, self.seen_over = None, None, None
-        self.bare, self.bare_first_act = None, None  # a pod without the agent
+        self.beside = {}  # of the pods that were made beside it: a kind's name and first act
 
 
-def runs(bench, number, bare_every):
+def runs(bench, number):
     """So many syncs, after one that does not count."""
-    return [one_run(bench, n, n % bare_every == 1) for n in range(number + 1)][1:]
+    return [one_run(bench, n) for n in range(number + 1)][1:]
 
 
-def one_run(bench, number, with_bare):
+def one_run(bench, number):
     run = Run(number)
     job = Job(bench.world, "short", {"take_seconds": 1 + random.random()})
     rest()
@@ -58,28 +64,36 @@ def one_run(bench, number, with_bare):
     run.opened = first_line_at(bench.data, pod, "agent")
     run.first_act, run.made = first_line_at(bench.data, pod), container_made_at(bench.data, run.name)
     run.seen_over, _ = bench.watch.first(run.name, is_connector_over)
-    if with_bare:
-        run.bare, run.bare_first_act = one_bare(bench, pod, number)
     bench.watch.first(run.name, is_gone)
+    for kind, every in EVERY.items():
+        if number % every == 1:
+            run.beside[kind] = one_beside(bench, pod, kind, f"bench-{kind}-{number}")
     return run
 
 
-def one_bare(bench, pod, number):
-    """The pod of a sync without the agent, and what only that needs."""
+def one_beside(bench, pod, kind, name):
+    """The pod of a sync without the agent and what only that needs. Answers the new pod's name, and when it acted first."""
     spec = copy.deepcopy(pod["spec"])
-    del spec["initContainers"]
+    if kind == BARE:
+        del spec["initContainers"]
+    else:
+        [sidecar] = spec["initContainers"]
+        # A program that waits for ever; nobody waits for it.
+        sidecar["args"] = ["agent-gate"]
+        del sidecar["lifecycle"]
+        sidecar["volumeMounts"] = [mount for mount in sidecar["volumeMounts"] if mount["name"] != "in"]
+        # It does not end by itself.
+        spec["terminationGracePeriodSeconds"] = 1
     spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] != "in"]
     for own in ("nodeName", "tolerations"):
         spec.pop(own, None)
-    name = f"bench-bare-{number}"
-    # Once nothing else starts or ends.
-    bench.watch.first(pod["metadata"]["name"], is_gone)
+    # Nothing else starts or ends meanwhile.
     rest()
     pods = f"/api/v1/namespaces/{CONNECTORS}/pods"
     bench.api.call("POST", pods, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
-    _, bare = bench.watch.first(name, is_connector_over)
-    first = wait_for(lambda: first_line_at(bench.data, bare), "the pod without the agent printed nothing")
-    bench.api.call("DELETE", f"{pods}/{name}?gracePeriodSeconds=0")
+    _, made = bench.watch.first(name, is_connector_over)
+    first = wait_for(lambda: first_line_at(bench.data, made), f"the pod {name} printed nothing")
+    bench.api.call("DELETE", f"{pods}/{name}")
     bench.watch.first(name, is_gone)
     return name, first
 
@@ -108,7 +122,8 @@ class Starts:
         made = bench.audit.pods_made()
         # From the create request to the connector's first act.
         self.with_agent = [run.first_act - made[run.name] for run in done]
-        self.without = [run.bare_first_act - made[run.bare] for run in done if run.bare]
+        self.bare, self.idle = (
+            [first - made[name] for name, first in (run.beside[kind] for run in done if kind in run.beside)] for kind in (BARE, IDLE))
         # From the agent's leave to the making of the connector's container.
         self.waits = [run.made - run.opened for run in done]
 

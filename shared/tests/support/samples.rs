@@ -2,15 +2,19 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use olake_shared::{
+    clock::SystemClock,
+    config::Secret,
+    crypto::KeyRing,
     domain::{project::ProjectId, task::TaskId},
     store::{
         ProjectStore, Store,
         accounts::NewUser,
         connections::ConnectionInput,
         jobs::{JobInput, SideInput},
+        open_sqlite,
         tasks::{
             claim::{Claim, Claimed, Work},
             limits::Limits,
@@ -44,6 +48,17 @@ pub fn job(name: &str) -> JobInput {
 pub fn job_with(name: &str, frequency: &str, settings: &Value) -> JobInput {
     let advanced_settings = settings.as_object().cloned();
     JobInput { frequency: frequency.into(), advanced_settings, ..job(name) }
+}
+
+/// The master key of tests.
+pub fn keys() -> Arc<KeyRing> {
+    Arc::new(KeyRing::new(&Secret::new("a master key for tests only"), &[]).unwrap())
+}
+
+/// A store in a new SQLite file of this folder.
+pub async fn sqlite(folder: &Path) -> Store {
+    let db = open_sqlite(&folder.join("olake.db")).await.unwrap();
+    Store::new(db, keys(), SystemClock::shared())
 }
 
 pub async fn user(store: &Store) -> i64 {

@@ -94,9 +94,9 @@ pub struct AttemptRef {
     pub job: Option<i64>,
 }
 
-/// What is told of a running attempt, in the order in which it happened. `Ended` is the last.
+/// What is told of a running attempt, in the order in which it happened. `Ended` is the last. What is large is boxed: a channel
+/// has room for many of these, of each run.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the large one is told once a run")]
 pub enum Update {
     /// It does not run yet.
     Starting {
@@ -117,9 +117,9 @@ pub enum Update {
     /// Its machine is not heard of; why that is believed, for a person. `Started` or `Starting` follows when it is again.
     Unreachable(String),
     /// What it wrote since the last time.
-    Progress(Progress),
+    Progress(Box<Progress>),
     /// Nothing of it lives any more.
-    Ended(Ended),
+    Ended(Box<Ended>),
 }
 
 /// Where an attempt runs.

@@ -1,29 +1,27 @@
 //! A store, workers without connectors, and runs that end as a test says.
 
+#[path = "../../../shared/tests/support/samples.rs"]
+mod samples;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use olake_shared::{
     bell::Bell,
-    clock::SystemClock,
     config::Secret,
-    crypto::KeyRing,
     domain::{
-        project::ProjectId,
         task::{FailureClass, TaskId},
         webhook::NotificationFormat,
     },
     events::{Event, Events, What},
     store::{
         ProjectStore, Store,
-        accounts::NewUser,
         connections::{ConnectionInput, Page},
         jobs::{JobFilter, JobInput, SideInput},
         notifications::{
             log::DeliveryRecord,
             settings::{NotificationInput, SecretChange},
         },
-        open_sqlite,
         retention::Retention,
         tasks::{
             Failure,
@@ -69,17 +67,8 @@ pub struct Stage {
 impl Stage {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let db = open_sqlite(&folder.path().join("olake.db")).await.unwrap();
-        let keys = Arc::new(KeyRing::new(&Secret::new("a master key for tests only"), &[]).unwrap());
-        let store = Store::new(db, keys, SystemClock::shared());
-        let project = store.project(&ProjectId::new("olake")).await.unwrap();
-        let account = NewUser {
-            username: "someone".into(),
-            email: "someone@example.org".into(),
-            password_hash: "hash".into(),
-            is_admin: false,
-        };
-        let user = store.create_user(account).await.unwrap().id;
+        let store = samples::sqlite(folder.path()).await;
+        let (project, user) = (samples::project(&store).await, samples::user(&store).await);
         let stop = CancellationToken::new();
         let stop_at_end = stop.clone().drop_guard();
         Self {

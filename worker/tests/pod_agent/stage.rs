@@ -12,8 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use olake_shared::{
-    clock::SystemClock,
-    config::{Secret, TlsFiles},
+    config::TlsFiles,
     crypto::KeyRing,
     domain::task::TaskId,
     events::Events,
@@ -21,7 +20,6 @@ use olake_shared::{
         ProjectStore, Store,
         jobs::JobInput,
         logs::{Direction, LogLine},
-        open_sqlite,
         tasks::Fence,
     },
 };
@@ -93,15 +91,13 @@ impl Stage {
     /// The same, with this job, and over TLS if there are files for it.
     pub async fn with(job: JobInput, tls: Option<TlsFiles>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let db = open_sqlite(&folder.path().join("olake.db")).await.unwrap();
-        let keys = Arc::new(KeyRing::new(&Secret::new("a master key for tests only"), &[]).unwrap());
-        let store = Store::new(db, keys, SystemClock::shared());
+        let store = samples::sqlite(folder.path()).await;
         Self::on(store, folder, job, tls).await
     }
 
     /// The same, on a database that is there.
     pub async fn on(store: Store, folder: tempfile::TempDir, job: JobInput, tls: Option<TlsFiles>) -> Self {
-        let keys = Arc::new(KeyRing::new(&Secret::new("a master key for tests only"), &[]).unwrap());
+        let keys = samples::keys();
         let (project, user) = (samples::project(&store).await, samples::user(&store).await);
         let job = project.create_job(&job, user).await.unwrap().id;
         let task = project.create_sync(job, user).await.unwrap().task;

@@ -170,7 +170,7 @@ async fn take_all(mut running: Running) -> Told {
             Update::Ended(mut ended) => {
                 lines.append(&mut ended.rest.progress.log);
                 let state = ended.rest.progress.state.take().or(state).map(StateText::into_string);
-                return Told { waited_for, pid, lines, state, largest_step, ended };
+                return Told { waited_for, pid, lines, state, largest_step, ended: *ended };
             }
         }
     }

@@ -169,7 +169,7 @@ impl Cluster {
     /// Deletes a pod. `uid` makes sure that it is this one. One that is not there is deleted.
     pub async fn delete_pod(&self, name: &str, uid: Option<&str>, grace: u32) -> Result<(), CallError> {
         let params = that_one(uid).grace_period(grace);
-        absent(self.call(self.pods.delete(name, &params)).await.map(|_| ()), &[409])
+        absent(self.call(self.pods.delete(name, &params)).await.map(|_| ()))
     }
 
     /// Lets a pod go: our finalizer holds it no longer. `uid` makes sure that it is this one.
@@ -202,19 +202,18 @@ impl Cluster {
         mut patch: Value,
         kind: fn(Value) -> Patch<Value>,
     ) -> Result<(), CallError> {
-        let Some(uid) = uid else {
-            return absent(self.patch(&self.pods, name, kind(patch)).await, &[]);
-        };
-        // A uid cannot be changed: of another pod it is refused, as a conflict or as invalid.
-        patch["metadata"]["uid"] = json!(uid);
-        absent(self.patch(&self.pods, name, kind(patch)).await, &[409, 422])
+        if let Some(uid) = uid {
+            // It cannot be changed: of another pod the patch is refused.
+            patch["metadata"]["uid"] = json!(uid);
+        }
+        absent(self.patch(&self.pods, name, kind(patch)).await)
     }
 
     /// Makes a pod the owner of its Secret, so that it goes with the pod.
     pub async fn own_secret(&self, name: &str, pod_uid: &str) -> Result<(), CallError> {
         let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": pod_uid});
         let patch = json!({"metadata": {"ownerReferences": [owner]}});
-        absent(self.patch(&self.secrets, name, Patch::Merge(patch)).await, &[])
+        absent(self.patch(&self.secrets, name, Patch::Merge(patch)).await)
     }
 
     async fn patch<K>(&self, api: &Api<K>, name: &str, patch: Patch<Value>) -> Result<(), CallError>
@@ -228,7 +227,7 @@ impl Cluster {
     /// Deletes a Secret. `uid` makes sure that it is this one. One that is not there is deleted.
     pub async fn delete_secret(&self, name: &str, uid: Option<&str>) -> Result<(), CallError> {
         let params = that_one(uid);
-        absent(self.call(self.secrets.delete(name, &params)).await.map(|_| ()), &[409])
+        absent(self.call(self.secrets.delete(name, &params)).await.map(|_| ()))
     }
 
     /// Everything in the namespace, whatever its labels are.
@@ -299,10 +298,44 @@ fn that_one(uid: Option<&str>) -> DeleteParams {
     }
 }
 
-/// What is not there is as good as done; `also` are other statuses that say so.
-fn absent(done: Result<(), CallError>, also: &[u16]) -> Result<(), CallError> {
+/// What is not there is as good as done. Neither is what a call was about there when its name is that of another object by now:
+/// then the uid is refused, as a conflict or as invalid. A conflict of another kind is one of the moment.
+fn absent(done: Result<(), CallError>) -> Result<(), CallError> {
     match done {
-        Err(CallError::Refused { code, .. }) if code == 404 || also.contains(&code) => Ok(()),
+        Err(CallError::Refused { code: 404, .. }) => Ok(()),
+        Err(CallError::Refused { code: 409 | 422, message }) if message.to_lowercase().contains("uid") => {
+            Ok(())
+        }
+        Err(error) if error.code() == Some(409) => Err(error.into_passing()),
         done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_object_of_that_name_is_as_good_as_done_of_what_is_refused() {
+        let of = |code, message: &str| absent(Err(CallError::Refused { code, message: message.to_owned() }));
+        for (code, message) in [
+            (404, "pods \"a\" not found"),
+            (
+                409,
+                "Operation cannot be fulfilled on pods \"a\": the UID in the precondition (1) does not match the UID in record (2)",
+            ),
+            (
+                409,
+                "Operation cannot be fulfilled on pods \"a\": Precondition failed: UID in precondition: 1, UID in object meta: 2",
+            ),
+            (422, "Pod \"a\" is invalid: metadata.uid: Invalid value: \"1\": field is immutable"),
+        ] {
+            assert!(of(code, message).is_ok(), "{message}");
+        }
+        let changed = "Operation cannot be fulfilled on pods \"a\": the object has been modified";
+        assert!(matches!(of(409, changed), Err(CallError::Unreachable(_))));
+        let invalid = "Pod \"a\" is invalid: metadata.finalizers: Invalid value";
+        assert!(matches!(of(422, invalid), Err(CallError::Refused { code: 422, .. })));
+        assert!(matches!(of(403, "not yours"), Err(CallError::Refused { code: 403, .. })));
     }
 }

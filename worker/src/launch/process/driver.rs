@@ -179,7 +179,7 @@ impl Driver {
         self.console_is_full = false;
         self.next_look = if progress.more { Instant::now() } else { Instant::now() + TICK };
         if let Some(progress) = self.worth_telling(progress) {
-            self.outbox.push_back(Update::Progress(progress));
+            self.outbox.push_back(Update::Progress(Box::new(progress)));
         }
     }
 
@@ -306,7 +306,7 @@ impl Driver {
             let progress = self.parts.follower.poll();
             let more = progress.more;
             let news = self.worth_telling(progress);
-            self.outbox.extend(news.map(Update::Progress));
+            self.outbox.extend(news.map(|progress| Update::Progress(Box::new(progress))));
             if !more && self.outbox.is_empty() {
                 break;
             }
@@ -315,7 +315,8 @@ impl Driver {
         rest.progress.errors.retain(|error| self.told_errors.insert(error.to_string()));
         // Unlocked first: who hears of the end may remove it.
         drop(self.parts.output);
-        let _ = self.parts.updates.blocking_send(Update::Ended(Ended { seen, rest, stopped_for: None }));
+        let ended = Box::new(Ended { seen, rest, stopped_for: None });
+        let _ = self.parts.updates.blocking_send(Update::Ended(ended));
     }
 }
 

@@ -76,7 +76,7 @@ impl Attempt<'_> {
             left
         };
         tokio::select! {
-            ended = self.take_updates(&mut updates, &started) => ended.map_or(Followed::Vanished, |ended| Followed::Ended(Box::new(ended))),
+            ended = self.take_updates(&mut updates, &started) => ended.map_or(Followed::Vanished, Followed::Ended),
             left = stopper => left,
         }
     }
@@ -85,7 +85,7 @@ impl Attempt<'_> {
         &mut self,
         updates: &mut mpsc::Receiver<Update>,
         started: &watch::Sender<Option<Duration>>,
-    ) -> Option<Ended> {
+    ) -> Option<Box<Ended>> {
         loop {
             let update = tokio::select! {
                 update = updates.recv() => update,
@@ -122,7 +122,7 @@ impl Attempt<'_> {
                     self.is_lost.store(true, Ordering::Relaxed);
                     self.writer.phase(TaskPhase::NodeUnreachable, Some(&why)).await;
                 }
-                Some(Update::Progress(progress)) => self.write(progress).await,
+                Some(Update::Progress(progress)) => self.write(*progress).await,
             }
         }
     }

@@ -148,6 +148,7 @@ impl Drive {
     /// ended for its waiting. If it is not, or cannot be asked for, it is judged again.
     async fn is_current(&mut self, view: &PodView) -> bool {
         match self.inner.cluster.pod(&self.name).await {
+            Ok(Some(_)) if self.has_news() => false,
             Ok(Some(pod)) => {
                 let now = PodView::of(&pod);
                 let is_same = now == *view;

@@ -9,6 +9,8 @@
 //!   asked under the fence;
 //! - whoever drops the receiver of the updates ends this task, and nothing else: the pod runs on.
 //!
+//! A drive waits most of its time: what is only there while it does something is boxed, so that thousands of drives are small.
+//!
 //! [`begin`]: the pod is found or made; [`judge`]: what is seen of it; [`end`]: its end; [`told`]: what is told before.
 
 mod begin;
@@ -172,16 +174,16 @@ impl Drive {
 
     async fn drive_on(&mut self, begin: Begin) {
         let begun = match begin {
-            Begin::Make(plan) => self.make(&plan).await,
-            Begin::Find(launch) => self.find(launch).await,
+            Begin::Make(plan) => Box::pin(self.make(&plan)).await,
+            Begin::Find(launch) => Box::pin(self.find(launch)).await,
         };
         let end = match begun {
             Some(end) => end,
             None => self.follow().await,
         };
         // Whoever is not the owner any more tells nothing: its next write is refused.
-        if let Some(ended) = self.finish(end).await {
-            let _ = self.updates.send(Update::Ended(ended)).await;
+        if let Some(ended) = Box::pin(self.finish(end)).await {
+            let _ = self.updates.send(Update::Ended(Box::new(ended))).await;
         }
     }
 
@@ -192,10 +194,10 @@ impl Drive {
             if self.retry.is_some_and(|at| Instant::now() >= at) {
                 self.retry = None;
             }
-            if let Some(end) = self.look().await {
+            if let Some(end) = Box::pin(self.look()).await {
                 return end;
             }
-            if let Some(end) = self.obey().await {
+            if let Some(end) = Box::pin(self.obey()).await {
                 return end;
             }
             self.wait_for_news().await;
@@ -240,6 +242,8 @@ impl Drive {
     async fn confirm(&mut self) -> Option<End> {
         match self.inner.cluster.pod(&self.name).await {
             Ok(None) => self.gone().await,
+            // The watch has told of it meanwhile, and may know more than this answer.
+            Ok(Some(_)) if self.has_news() => None,
             Ok(Some(pod)) => {
                 let view = PodView::of(&pod);
                 self.inner.pods.see(self.key, view.clone());
@@ -328,6 +332,11 @@ impl Drive {
     }
 
     // ---- Small things ----
+
+    /// Whether something was seen of the pod since it was looked at.
+    pub(super) fn has_news(&self) -> bool {
+        self.seen.has_changed().unwrap_or(false)
+    }
 
     fn never(&self, why: &str) -> End {
         End::NeverStarted(FailureClass::Infrastructure, why.to_owned())

@@ -49,6 +49,9 @@ struct State {
     /// Whether pods cannot be read by their names, and how often that was tried.
     refuses_reads: bool,
     reads_refused: u32,
+    /// Whether answers to that are held back, and how many are.
+    holds_reads: bool,
+    reads_held: u32,
     refusal: Option<(u16, String)>,
     events: Vec<Value>,
     agent_log: String,
@@ -173,6 +176,15 @@ impl Fake {
         self.with(|state| state.refuses_reads = refuses);
     }
 
+    /// Holds back the answers to who asks for a pod by its name.
+    pub fn set_holds_reads(&self, holds: bool) {
+        self.with(|state| state.holds_reads = holds);
+    }
+
+    pub fn reads_held(&self) -> u32 {
+        self.with(|state| state.reads_held)
+    }
+
     pub fn reads_refused(&self) -> u32 {
         self.with(|state| state.reads_refused)
     }
@@ -255,7 +267,24 @@ async fn answer(mut request: Request, state: Arc<Mutex<State>>, changed: Arc<Not
     }
     let answer = act(&method, &words, &query, body, &mut state.lock().unwrap());
     changed.notify_waiters();
+    if method == Method::GET && matches!(words[..], ["pods", _]) {
+        state.lock().unwrap().reads_held += 1;
+        until(&state, &changed, |state| !state.holds_reads).await;
+        state.lock().unwrap().reads_held -= 1;
+    }
     answer
+}
+
+async fn until(state: &Mutex<State>, changed: &Notify, is_so: impl Fn(&State) -> bool) {
+    loop {
+        let woken = changed.notified();
+        tokio::pin!(woken);
+        woken.as_mut().enable();
+        if is_so(&state.lock().unwrap()) {
+            return;
+        }
+        woken.await;
+    }
 }
 
 fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut State) -> Response {

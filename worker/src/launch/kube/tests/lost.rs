@@ -12,7 +12,11 @@ use super::{
     super::settings::{KubeSettings, tests::settings},
     Stage, ended, ended_connector, eventually, running_agent, running_connector, until,
 };
-use crate::launch::{Running, Seen, Update};
+use crate::{
+    agent::record::FinalRecord,
+    connector::result::Exit,
+    launch::{Running, Seen, Update},
+};
 
 /// Longer than a deletion may be late.
 const LONG_AGO: i64 = -60;
@@ -111,6 +115,23 @@ async fn what_no_pod_was_permitted_to_start_ends_with_the_loss_of_its_node() {
     stage.fake.delete(&stage.pod, LONG_AGO);
     let Seen::NotStarted(class, _) = ended(&mut running).await.seen else { panic!() };
     assert_eq!((class, stage.ledger.state()), (FailureClass::Infrastructure, PermitState::Closed));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_older_than_what_the_watch_tells_counts_for_nothing() {
+    let stage = Stage::new().await;
+    let mut running = stage.running().await;
+    on_a_node(&stage, json!({"phase": "Running", "containerStatuses": running_connector()}));
+    until(&mut running, |update| matches!(update, Update::Placed(placed) if placed.node.is_some())).await;
+    stage.fake.set_holds_reads(true);
+    stage.fake.delete(&stage.pod, LONG_AGO);
+    eventually("it is asked for by its name", || stage.fake.reads_held() > 0).await;
+    stage.ledger.tell(FinalRecord::default());
+    on_a_node(&stage, json!({"phase": "Running", "containerStatuses": ended_connector(0, "Completed")}));
+    let key = (stage.launch.task, stage.launch.attempt);
+    assert!(stage.launcher.inner.pods.has_ended(key, Duration::from_secs(20)).await);
+    stage.fake.set_holds_reads(false);
+    assert_eq!(ended(&mut running).await.seen, Seen::Exit(Exit::Code(0)));
 }
 
 #[tokio::test]

@@ -225,7 +225,7 @@ async fn until(running: &mut Running, is_it: impl Fn(&Update) -> bool) -> Update
 async fn ended(running: &mut Running) -> Ended {
     loop {
         if let Update::Ended(ended) = next(running).await {
-            return ended;
+            return *ended;
         }
     }
 }

@@ -8,7 +8,6 @@ use std::{sync::Arc, time::Duration};
 use olake_shared::{
     bell::Bell,
     clock::SystemClock,
-    config::Secret,
     crypto::KeyRing,
     domain::task::TaskStatus,
     events::Events,
@@ -17,7 +16,6 @@ use olake_shared::{
         connections::{ConnectionInput, Side},
         jobs::{JobInput, SideInput},
         logs::Direction,
-        open_sqlite,
         retention::Retention,
         tasks::{Fence, claim::Claim, limits::Limits, pods::PodIdentity, read::Task},
     },
@@ -83,9 +81,7 @@ fn source(name: &str, password: &str) -> ConnectionInput {
 impl Place {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let db = open_sqlite(&folder.path().join("olake.db")).await.unwrap();
-        let keys = Arc::new(KeyRing::new(&Secret::new("a master key for tests only"), &[]).unwrap());
-        let store = Store::new(db, keys.clone(), SystemClock::shared());
+        let (store, keys) = (samples::sqlite(folder.path()).await, samples::keys());
         let (project, user) = (samples::project(&store).await, samples::user(&store).await);
         let stop = CancellationToken::new();
         let stop_at_end = stop.clone().drop_guard();
