@@ -69,6 +69,16 @@ on_both_databases! {
 }
 
 on_both_databases! {
+    async fn while_no_worker_is_up_everything_is_taken_that_makes_sense(app: TestApp) {
+        let made = app.user.post(JOBS, job("v0.9.4", json!({"profile": "large", "max_memory": "8Gi"}))).await.expect(200);
+        let read = app.user.get(&format!("{JOBS}/{}", made.data()["id"])).await.expect(200);
+        assert_eq!(read.data()["advanced_settings"]["profile"], "large");
+        let error = app.user.post(JOBS, job("v0.9.4", json!({"max_memory": "lots"}))).await.expect(400).error();
+        assert!(error.contains("advanced_settings.max_memory: 'lots' is no amount"), "{error}");
+    }
+}
+
+on_both_databases! {
     async fn a_task_is_ended_by_force_only_while_its_node_is_lost(app: TestApp) {
         let claimed = Arc::new(Mutex::new(None));
         let seen = claimed.clone();

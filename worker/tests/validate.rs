@@ -27,7 +27,10 @@ use olake_shared::{
 };
 use olake_worker::{
     agent::follow::Ending,
-    launch::{AttemptRef, Launch, LaunchError, Launcher, Placement, Running, known::Known, kube::CallError},
+    launch::{
+        AttemptRef, Launch, LaunchError, Launcher, Placement, Running, SharedPlace, known::Known,
+        kube::CallError,
+    },
     reconcile::{Deadlines, Elsewhere, Settings, Worker},
     webhook::Policy,
 };
@@ -65,7 +68,7 @@ impl Launcher for Oracle {
         Runs { images: vec![image], ..Runs::default() }
     }
 
-    fn place(&self) -> Option<String> {
+    fn place(&self) -> Option<SharedPlace> {
         None
     }
 

@@ -7,6 +7,7 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::Command as Process;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -32,6 +33,7 @@ const KEYS: &[&str] = &[
     "fail_once",
     "half_state",
     "eat_memory_mb",
+    "child_eats_memory_mb",
     "witness",
 ];
 
@@ -53,7 +55,22 @@ pub struct Faults {
     pub fail_once: Option<PathBuf>,
     pub half_state: bool,
     pub eat_memory_mb: u64,
+    pub child_eats_memory_mb: u64,
     pub witness: Option<Place>,
+}
+
+/// The word of the command line that makes the program a child that eats so many megabytes.
+pub const EATER: &str = "eat-memory";
+
+/// Takes memory, and keeps it for life.
+pub fn eat_memory(megabytes: u64) -> Result<()> {
+    let bytes = usize::try_from(megabytes)?.checked_mul(1 << 20).context("that is too much memory")?;
+    let mut eaten: Vec<u8> = Vec::new();
+    eaten.try_reserve_exact(bytes).context("cannot allocate memory")?;
+    // Written to, or the system gives no page.
+    eaten.resize(bytes, 0xA5);
+    std::mem::forget(eaten);
+    Ok(())
 }
 
 impl Faults {
@@ -87,6 +104,7 @@ impl Faults {
             fail_once: text(map, "fail_once")?.map(PathBuf::from),
             half_state: switch(map, "half_state")?,
             eat_memory_mb: whole_number(map, "eat_memory_mb")?.unwrap_or(0),
+            child_eats_memory_mb: whole_number(map, "child_eats_memory_mb")?.unwrap_or(0),
             witness: Place::from_config(map.get("witness"))?,
         })
     }
@@ -99,7 +117,12 @@ impl Faults {
         if self.ignore_sigterm {
             stop.ignore().context("failed to ignore SIGTERM")?;
         }
-        self.eat_memory()?;
+        eat_memory(self.eat_memory_mb)?;
+        if self.child_eats_memory_mb > 0 {
+            let program = std::env::current_exe().context("failed to find the program")?;
+            let child = Process::new(program).arg(EATER).arg(self.child_eats_memory_mb.to_string()).status();
+            output.info(&format!("A child has eaten memory: {}", child.context("failed to start a child")?));
+        }
         if self.hang {
             output.info("Hanging until killed");
             return Err(stop.wait().into());
@@ -111,18 +134,6 @@ impl Faults {
             return Ok(Some(2));
         }
         Ok(self.exit_code)
-    }
-
-    /// Takes memory, and keeps it for life.
-    fn eat_memory(&self) -> Result<()> {
-        let bytes =
-            usize::try_from(self.eat_memory_mb)?.checked_mul(1 << 20).context("eat_memory_mb is too big")?;
-        let mut eaten: Vec<u8> = Vec::new();
-        eaten.try_reserve_exact(bytes).context("cannot allocate memory")?;
-        // Written to, or the system gives no page.
-        eaten.resize(bytes, 0xA5);
-        std::mem::forget(eaten);
-        Ok(())
     }
 
     /// Settles `fail_once` at the start of a sync: the first run makes the mark and fails (by another failing

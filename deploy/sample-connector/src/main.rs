@@ -9,6 +9,7 @@
 //! and `stats` (what a sync leaves), `output` (what it says), `faults`, `witness`, `signals`, `version`, `config`,
 //! `clock`.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -42,7 +43,17 @@ use crate::part::Part;
 use crate::signals::Stop;
 use crate::version::Version;
 
+/// A child of a sync that eats memory.
+fn eat(megabytes: Option<OsString>) -> ExitCode {
+    let megabytes = megabytes.and_then(|text| text.to_str()?.parse().ok()).unwrap_or(0);
+    faults::eat_memory(megabytes).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+}
+
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == faults::EATER) {
+        return eat(words.next());
+    }
     let version = Version::from_environment();
     let stop = Stop::install(version);
     let (part, words) = Part::take(std::env::args_os().skip(1).collect());

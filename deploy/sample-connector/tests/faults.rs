@@ -234,6 +234,19 @@ fn eaten_memory_is_kept_until_the_end() {
 }
 
 #[test]
+fn a_child_that_eats_memory_ends_before_the_rest_goes_on() {
+    let place = Place::with_rows(10);
+    place.faults(json!({"child_eats_memory_mb": 8}));
+    let ran = place.run("check --config source.json");
+    let ran = ran.succeeded();
+    assert!(
+        ran.messages().contains(&("INFO", "A child has eaten memory: exit status: 0")),
+        "{:?}",
+        ran.messages()
+    );
+}
+
+#[test]
 fn a_witness_tells_of_all_runs_and_numbers_their_lines() {
     let place = Place::with_rows(300);
     place.catalog("incremental", "id");

@@ -309,6 +309,15 @@ impl LaunchError {
     }
 }
 
+/// What workers share that guard each other's starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedPlace {
+    /// A text that is equal for those that share it.
+    pub key: String,
+    /// What that is, for a person.
+    pub shared: &'static str,
+}
+
 /// A way to run connectors.
 #[async_trait]
 pub trait Launcher: Send + Sync + 'static {
@@ -318,8 +327,8 @@ pub trait Launcher: Send + Sync + 'static {
     /// What it can run.
     fn runs(&self) -> Runs;
 
-    /// What all workers with this launcher must share, as a text that is equal for those that do; none if nothing.
-    fn place(&self) -> Option<String>;
+    /// What all workers with this launcher must share; none if nothing.
+    fn place(&self) -> Option<SharedPlace>;
 
     /// Its own metrics, in Prometheus' text form.
     fn metrics(&self) -> String {

@@ -270,11 +270,12 @@ impl Worker {
         self.lease.renewed_at(asked);
         // After registering: of two that start at the same time, one sees the other.
         if let Some(place) = self.launcher.place() {
-            let hosts = self.queue.elsewhere(self.launcher.name(), &place).await?;
+            let hosts = self.queue.elsewhere(self.launcher.name(), &place.key).await?;
             if !hosts.is_empty() {
                 self.queue.unregister(self.id).await?;
                 let launcher = self.launcher.name();
-                return Err(StartError::Elsewhere { launcher, hosts, mine: self.host.clone() });
+                let (shared, mine) = (place.shared, self.host.clone());
+                return Err(StartError::Elsewhere { launcher, shared, hosts, mine });
             }
         }
         if let Some(others) = self.queue.with_another_launcher(self.launcher.name()).await? {
@@ -300,7 +301,7 @@ impl Worker {
             id: self.id,
             host: self.host.clone(),
             launcher: self.launcher.name().to_owned(),
-            place: self.launcher.place(),
+            place: self.launcher.place().map(|place| place.key),
             runs: self.launcher.runs(),
             places_sync: number(self.settings.places_sync),
             places_interactive: number(self.settings.places_interactive),
@@ -354,12 +355,12 @@ impl Worker {
 /// Why a worker does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Workers with this launcher share one host and one data folder.
+    /// Workers with this launcher share something, and this one does not.
     #[error(
-        "workers with the {launcher} launcher must all be on one host and have one data folder (OLAKE_DATA_DIR), where they \
-         guard each other's starts: this one is on '{mine}', and others elsewhere, on {}", hosts.join(", ")
+        "workers with the {launcher} launcher must all have {shared}, where they guard each other's starts: this one, on \
+         '{mine}', has another than those on {}", hosts.join(", ")
     )]
-    Elsewhere { launcher: &'static str, hosts: Vec<String>, mine: String },
+    Elsewhere { launcher: &'static str, shared: &'static str, hosts: Vec<String>, mine: String },
     /// All workers of an installation have one launcher: of two, neither could guard the other's starts.
     #[error(
         "this worker has the {mine} launcher, and others that are up have the {others} launcher: stop those first, or set \

@@ -10,6 +10,7 @@ use olake_shared::{
     bell::Bell,
     config::Secret,
     domain::{
+        project::ProjectId,
         task::{FailureClass, TaskId},
         webhook::NotificationFormat,
     },
@@ -34,7 +35,7 @@ use olake_shared::{
 };
 use olake_worker::{
     agent::follow::Ending,
-    launch::{AttemptRef, Launch, LaunchError, Launcher, Running, known::Known},
+    launch::{AttemptRef, Launch, LaunchError, Launcher, Running, SharedPlace, known::Known},
     reconcile::{Deadlines, Elsewhere, Settings, Worker},
     webhook::Policy,
 };
@@ -68,7 +69,8 @@ impl Stage {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = samples::sqlite(folder.path()).await;
-        let (project, user) = (samples::project(&store).await, samples::user(&store).await);
+        let project = store.project(&ProjectId::new("olake")).await.unwrap();
+        let user = samples::user(&store).await;
         let stop = CancellationToken::new();
         let stop_at_end = stop.clone().drop_guard();
         Self {
@@ -242,7 +244,7 @@ impl Launcher for NoConnectors {
         self.0.clone()
     }
 
-    fn place(&self) -> Option<String> {
+    fn place(&self) -> Option<SharedPlace> {
         None
     }
 

@@ -41,7 +41,10 @@ pub async fn check(
     if anew.is_empty() {
         return Ok(());
     }
-    let runs = context.store.live_runs().await?.unwrap_or_default();
+    let Some(runs) = context.store.live_runs().await? else {
+        // While no worker is live everything is taken that makes sense: a task says later what does not do.
+        return memory.map_or(Ok(()), |memory| bytes(memory).map(|_| ()));
+    };
     check_against(&runs, memory, profile)?;
     if runs.images.is_empty() {
         return Ok(());
@@ -75,15 +78,21 @@ fn leave_out_what_is_not_new(wanted: &mut AdvancedSettings, anew: &[&str]) {
     wanted.max_memory = wanted.max_memory.take().filter(|_| anew.contains(&"max_memory"));
 }
 
+fn refused(name: &str, reason: impl AsRef<str>) -> Problem {
+    Problem::bad_request(format!("advanced_settings.{name}"), reason)
+}
+
+fn bytes(memory: &str) -> Result<u64, Problem> {
+    quantity::bytes(memory).map_err(|error| refused("max_memory", error.to_string()))
+}
+
 fn check_against(runs: &Runs, memory: Option<&str>, profile: Option<&str>) -> Result<(), Problem> {
-    let refused =
-        |name: &str, reason: String| Problem::bad_request(format!("advanced_settings.{name}"), reason);
     if let Some(memory) = memory {
-        let asked = quantity::bytes(memory).map_err(|error| refused("max_memory", error.to_string()))?;
+        let asked = bytes(memory)?;
         let Some(most) = runs.memory else {
             let reason =
                 "no worker that is up can limit memory (the process launcher cannot): leave it out, or null";
-            return Err(refused("max_memory", reason.to_owned()));
+            return Err(refused("max_memory", reason));
         };
         if asked > most {
             let reason = format!("a connector gets {} at most", quantity::shown(most));

@@ -67,10 +67,10 @@ def what_kubernetes_would_refuse_is_refused_when_the_job_is_saved_in_its_words(w
 
 @scenario()
 def memory_that_the_quota_never_gives_is_refused_and_less_is_taken(world):
-    # The agent has 128Mi of it.
+    # The agent has 256Mi of it.
     world.kubectl.apply({
         "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small", "namespace": CONNECTORS},
-        "spec": {"hard": {"limits.memory": "448Mi"}}})
+        "spec": {"hard": {"limits.memory": "576Mi"}}})
     try:
         words = until("the quota does not count", lambda: words_of_refusal(world, "512Mi"), pause=1)
         expect("exceeded quota: small" in words, f"the answer does not name the quota: {words}")

@@ -28,6 +28,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const SLACK: Duration = Duration::from_secs(10);
 /// How long the end of the workers, and of what is left, is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long nothing of ours must have been there at the end.
+const QUIET: Duration = Duration::from_secs(5);
 /// How often a call is tried that Kubernetes does not answer.
 const TRIES: u32 = 5;
 /// The grace of what is left when no worker is there any more.
@@ -74,19 +76,38 @@ impl Cleanup {
     /// # Errors
     /// As [`Self::run`].
     pub async fn run_with(&self, client: Client) -> Result<(), CleanupError> {
+        let is_installed = match &self.workers {
+            Some((namespace, name)) => has_workers(&deployments(&client, namespace), name).await?,
+            None => true,
+        };
+        match self.clean(client).await {
+            // As after an installation that failed: neither the namespace nor our rights in it are there.
+            Err(CleanupError::Call(error)) if !is_installed && matches!(error.code(), Some(403 | 404)) => {
+                tracing::info!(namespace = self.namespace, %error, "there are no workers, and so nothing is left");
+                Ok(())
+            }
+            cleaned => cleaned,
+        }
+    }
+
+    async fn clean(&self, client: Client) -> Result<(), CleanupError> {
         let cluster = Cluster::new(client.clone(), &self.namespace, Budget::new(50, 100));
-        let grace = u32::try_from(self.grace.as_secs()).unwrap_or(u32::MAX);
-        let stopped = delete_pods(&cluster, grace).await?;
-        tracing::info!(pods = stopped, "connectors are told to stop");
-        self.wait_for_ends(&cluster).await?;
+        self.stop_connectors(&cluster).await?;
         if let Some((namespace, name)) = &self.workers {
-            stop_workers(client, namespace, name).await?;
+            stop_workers(&deployments(&client, namespace), name).await?;
         }
         let began = Instant::now();
-        // What workers started meanwhile, and what none of them has let go.
-        while remove_rest(&cluster).await? > 0 {
-            if began.elapsed() > PATIENCE {
-                return Err(CleanupError::Late("there are still pods or Secrets", PATIENCE.as_secs()));
+        let mut empty_since = None;
+        // What workers started meanwhile, and what none of them has let go. One that is just ending may still make a pod.
+        loop {
+            let now = Instant::now();
+            if remove_rest(&cluster).await? > 0 {
+                empty_since = None;
+                if began.elapsed() > PATIENCE {
+                    return Err(CleanupError::Late("there are still pods or Secrets", PATIENCE.as_secs()));
+                }
+            } else if now.duration_since(*empty_since.get_or_insert(now)) >= QUIET {
+                break;
             }
             sleep(PAUSE).await;
         }
@@ -94,18 +115,41 @@ impl Cleanup {
         Ok(())
     }
 
-    /// Until no connector runs, or their grace is over: then they have been killed.
-    async fn wait_for_ends(&self, cluster: &Cluster) -> Result<(), CleanupError> {
+    /// Stops connectors until none runs, or their grace is over: then they have been killed. Workers try again what is stopped
+    /// here, so what they make meanwhile is stopped, too.
+    async fn stop_connectors(&self, cluster: &Cluster) -> Result<(), CleanupError> {
+        let grace = u32::try_from(self.grace.as_secs()).unwrap_or(u32::MAX);
         let until = Instant::now() + self.grace + SLACK;
         while Instant::now() < until {
             let pods = again(|| cluster.list_whole_pods()).await?;
-            if !pods.iter().any(lives) {
+            let living: Vec<_> = pods.iter().filter(|pod| lives(pod)).collect();
+            if living.is_empty() {
                 return Ok(());
+            }
+            for pod in
+                living.into_iter().map(|pod| &pod.metadata).filter(|pod| pod.deletion_timestamp.is_none())
+            {
+                let name = pod.name.as_deref().unwrap_or_default();
+                tracing::info!(pod = name, "a connector is told to stop");
+                again(|| cluster.delete_pod(name, pod.uid.as_deref(), grace)).await?;
             }
             sleep(PAUSE).await;
         }
         tracing::warn!("some connectors had to be killed");
         Ok(())
+    }
+}
+
+fn deployments(client: &Client, namespace: &str) -> Api<Deployment> {
+    Api::namespaced(client.clone(), namespace)
+}
+
+/// Whether there is a Deployment of workers.
+async fn has_workers(deployments: &Api<Deployment>, name: &str) -> Result<bool, CallError> {
+    let asked = again(|| async { Ok::<_, CallError>(deployments.get_scale(name).await?) }).await;
+    match asked {
+        Err(error) if error.code() == Some(404) => Ok(false),
+        asked => asked.map(|_| true),
     }
 }
 
@@ -117,17 +161,7 @@ fn lives(pod: &Pod) -> bool {
     is_ours && !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-async fn delete_pods(cluster: &Cluster, grace: u32) -> Result<usize, CleanupError> {
-    let mut deleted = 0;
-    for pod in again(|| cluster.list_pods()).await?.iter().filter(|pod| attempt_of(pod).is_some()) {
-        again(|| cluster.delete_pod(&pod.name, pod.uid(), grace)).await?;
-        deleted += 1;
-    }
-    Ok(deleted)
-}
-
-async fn stop_workers(client: Client, namespace: &str, name: &str) -> Result<(), CleanupError> {
-    let deployments: Api<Deployment> = Api::namespaced(client, namespace);
+async fn stop_workers(deployments: &Api<Deployment>, name: &str) -> Result<(), CleanupError> {
     let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
     let scaled = again(|| async {
         Ok::<_, CallError>(deployments.patch_scale(name, &PatchParams::default(), &none).await?)
@@ -141,7 +175,7 @@ async fn stop_workers(client: Client, namespace: &str, name: &str) -> Result<(),
     while began.elapsed() < PATIENCE {
         let scale = again(|| async { Ok::<_, CallError>(deployments.get_scale(name).await?) }).await?;
         if scale.status.is_none_or(|status| status.replicas == 0) {
-            tracing::info!(namespace, name, "the workers have ended");
+            tracing::info!(name, "the workers have ended");
             return Ok(());
         }
         sleep(PAUSE).await;
@@ -151,9 +185,11 @@ async fn stop_workers(client: Client, namespace: &str, name: &str) -> Result<(),
 
 /// Removes what there is. Says how much that was.
 async fn remove_rest(cluster: &Cluster) -> Result<usize, CleanupError> {
-    let mut number = delete_pods(cluster, LAST_GRACE).await?;
+    let mut number = 0;
     for pod in again(|| cluster.list_pods()).await?.iter().filter(|pod| attempt_of(pod).is_some()) {
+        again(|| cluster.delete_pod(&pod.name, pod.uid(), LAST_GRACE)).await?;
         again(|| cluster.release_pod(&pod.name, pod.uid())).await?;
+        number += 1;
     }
     for secret in again(|| cluster.list_secrets()).await?.iter().filter(|secret| attempt_of(secret).is_some())
     {

@@ -21,6 +21,10 @@ pub fn judged(error: CallError) -> CallError {
             CallError::Unreachable(message)
         }
         CallError::Refused { message, .. } if is_quota_of_others(&message) => CallError::Unreachable(message),
+        // The installation's own: whoever saves a job cannot mend it, and its log says it.
+        CallError::Refused { message, .. } if message.contains(" cannot create resource ") => {
+            CallError::Unreachable(message)
+        }
         CallError::Refused { code: 404, message } => {
             let message = format!(
                 "{message}. Does the namespace of the connectors (kubernetes.namespace) exist on the cluster?"
@@ -87,6 +91,12 @@ mod tests {
             (403, quota("limits.cpu=500m,pods=1", "limits.cpu=1,pods=10", "limits.cpu=1,pods=10"), false),
             (403, "pods \"a\" is forbidden: status unknown for quota: small".to_owned(), false),
             (409, "Operation cannot be fulfilled on resourcequotas \"small\"".to_owned(), false),
+            (
+                403,
+                "pods is forbidden: User \"worker\" cannot create resource \"pods\" in API group \"\" in the namespace \"a\""
+                    .to_owned(),
+                false,
+            ),
             (400, "admission webhook \"policy.example.org\" does not support dry run".to_owned(), false),
         ] {
             let error = judged(refused(code, &message));

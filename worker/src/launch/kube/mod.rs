@@ -62,7 +62,7 @@ use self::{
     settings::KubeSettings,
     watch::Pods,
 };
-use super::{AttemptRef, Control, Launch, LaunchError, Launcher, Running, Update, known::Known};
+use super::{AttemptRef, Control, Launch, LaunchError, Launcher, Running, SharedPlace, Update, known::Known};
 use crate::{agent::follow::Ending, internal::Ends};
 
 /// Updates that may wait to be taken: phases are few.
@@ -96,7 +96,7 @@ pub enum ShapeError {
     Profiles(String),
     /// The secret inputs do not fit.
     #[error(
-        "the configs have {kibibytes} KiB together, more than the {most} KiB that a Kubernetes Secret can carry: \
+        "the configs, and what is masked of them in logs, have {kibibytes} KiB together, more than the {most} KiB that a Kubernetes Secret can carry: \
          certificates and keys in them can be shortened, or left out"
     )]
     Inputs {
@@ -129,6 +129,7 @@ pub struct KubeLauncher {
 
 struct Inner {
     cluster: Cluster,
+    namespace: String,
     ledger: Arc<dyn Ledger>,
     pods: Pods,
     settings: KubeSettings,
@@ -188,6 +189,7 @@ impl KubeLauncher {
     ) -> Result<Self, KubeError> {
         let inner = Arc::new(Inner {
             cluster: Cluster::new(client, namespace, budget),
+            namespace: namespace.to_owned(),
             ledger,
             pods: Pods::default(),
             profiles: Profiles::open(settings.profiles.clone())?,
@@ -268,8 +270,11 @@ impl Launcher for KubeLauncher {
         }
     }
 
-    fn place(&self) -> Option<String> {
-        None
+    fn place(&self) -> Option<SharedPlace> {
+        Some(SharedPlace {
+            key: self.inner.namespace.clone(),
+            shared: "one namespace of the connectors (OLAKE_KUBERNETES_NAMESPACE)",
+        })
     }
 
     fn metrics(&self) -> String {

@@ -9,6 +9,9 @@ use olake_shared::{
 
 use super::{super::Placement, ShapeError};
 
+/// How long Kubernetes may forbid what it allows later: while it starts, or a namespace is new.
+const FORBIDDEN: Duration = Duration::from_secs(10);
+
 /// How the launcher works.
 #[derive(Clone, Debug)]
 pub struct KubeSettings {
@@ -29,6 +32,8 @@ pub struct KubeSettings {
     pub schedule: Duration,
     pub pull: Duration,
     pub start: Duration,
+    /// How long a pod that is forbidden is asked for again.
+    pub forbidden: Duration,
     pub profiles: Option<PathBuf>,
     /// What is left over is looked for this often.
     pub sweep_every: Duration,
@@ -53,6 +58,7 @@ impl KubeSettings {
             schedule: config.schedule,
             pull: config.pull,
             start: config.start,
+            forbidden: FORBIDDEN,
             profiles: config.profiles.clone(),
             sweep_every: Duration::from_secs(60),
             stop_grace,
@@ -161,6 +167,7 @@ pub(super) mod tests {
             schedule: Duration::from_secs(600),
             pull: Duration::from_secs(900),
             start: Duration::from_secs(300),
+            forbidden: Duration::from_millis(100),
             profiles: None,
             sweep_every: Duration::ZERO,
             stop_grace: Duration::from_secs(120),

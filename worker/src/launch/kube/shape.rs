@@ -166,7 +166,8 @@ fn agent(settings: &KubeSettings, key: Key) -> Container {
         }),
         resources: Some(ResourceRequirements {
             requests: Some(amounts([("cpu", "10m"), ("memory", "16Mi"), ("ephemeral-storage", "16Mi")])),
-            limits: Some(amounts([("memory", "128Mi"), ("ephemeral-storage", "256Mi")])),
+            // The inputs, which it lays out in memory, count as its own.
+            limits: Some(amounts([("memory", "256Mi"), ("ephemeral-storage", "256Mi")])),
             ..ResourceRequirements::default()
         }),
         security_context: Some(security()),

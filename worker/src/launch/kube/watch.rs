@@ -28,6 +28,9 @@ use super::{
     view::PodView,
 };
 
+/// A watch is opened anew so often, in seconds: one whose other end is gone without a word tells nothing for no longer.
+const WATCH_SECONDS: u32 = 30;
+
 /// A watch that fails is told at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(30);
 
@@ -79,13 +82,28 @@ impl Pods {
         });
     }
 
+    /// A pod was read by a call. False, and nothing changes: something else was told meanwhile, and may be newer.
+    pub fn see_unless_told(&self, key: Key, view: PodView, seen: &watch::Receiver<Sight>) -> bool {
+        let Ok(mut pods) = self.0.lock() else { return false };
+        if seen.has_changed().unwrap_or(false) {
+            return false;
+        }
+        Self::put(&mut pods, key, Sight::Here(Arc::new(view)));
+        true
+    }
+
     /// A pod is gone.
     pub fn lose(&self, key: Key) {
         self.set(key, Sight::Gone);
     }
 
     fn set(&self, key: Key, sight: Sight) {
-        let Ok(mut pods) = self.0.lock() else { return };
+        if let Ok(mut pods) = self.0.lock() {
+            Self::put(&mut pods, key, sight);
+        }
+    }
+
+    fn put(pods: &mut HashMap<Key, watch::Sender<Sight>>, key: Key, sight: Sight) {
         let seen = pods.entry(key).or_default();
         seen.send_if_modified(|current| {
             let is_news = *current != sight;
@@ -118,7 +136,7 @@ impl Pods {
 
     /// Watches until it is dropped.
     pub async fn watch(self, api: Api<Pod>) {
-        let config = watcher::Config::default().labels(&selector());
+        let config = watcher::Config::default().labels(&selector()).timeout(WATCH_SECONDS);
         let waits = ResetTimerBackoff::new(Waits::default(), CALM_AFTER);
         let mut events = pin!(watcher(api, config).backoff(waits));
         let mut listed = HashSet::new();

@@ -44,7 +44,7 @@ use self::{
     folders::{Folders, files},
     spare::Supervisors,
 };
-use super::{AttemptRef, Launch, LaunchError, Launcher, Running, known::Known};
+use super::{AttemptRef, Launch, LaunchError, Launcher, Running, SharedPlace, known::Known};
 use crate::agent::{
     follow::{Ending, FolderFollower},
     supervisor::{
@@ -139,10 +139,11 @@ impl Launcher for ProcessLauncher {
         Runs { connectors: connectors.collect(), ..Runs::default() }
     }
 
-    fn place(&self) -> Option<String> {
+    fn place(&self) -> Option<SharedPlace> {
         // The machine, until it starts anew, and the folder in which starts are guarded.
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Some(format!("{} {}", boot.trim(), self.inner.folders.identity()))
+        let key = format!("{} {}", boot.trim(), self.inner.folders.identity());
+        Some(SharedPlace { key, shared: "one host and one data folder (OLAKE_DATA_DIR)" })
     }
 
     async fn validate(&self, launch: &Launch) -> Result<(), LaunchError> {

@@ -90,6 +90,8 @@ impl Drive {
                 CallError::Refused { message, .. } if message.contains("exceeded quota") => {
                     begun.elapsed() >= self.inner.settings.schedule
                 }
+                // An API server that has just been started, or a namespace that was just made, may refuse what it takes soon.
+                CallError::Refused { code: 403, .. } => begun.elapsed() >= self.inner.settings.forbidden,
                 CallError::Refused { .. } => true,
             };
             if is_final {
@@ -107,9 +109,11 @@ impl Drive {
     async fn try_make(&mut self, plan: &Plan) -> Result<(), CallError> {
         let cluster = &self.inner.cluster;
         match cluster.create_secret(&plan.secret).await {
-            Err(error) if error.code() != Some(409) => return Err(error),
             // Made by a try whose answer was lost, or by the worker before.
-            _ => {}
+            Err(CallError::Refused { code: 409, message }) if message.contains("already exists") => {}
+            // Two that count on one quota at once.
+            Err(error) if error.code() == Some(409) => return Err(error.into_passing()),
+            made => made?,
         }
         let pod = match cluster.create_pod(&plan.pod).await {
             Ok(pod) => pod,

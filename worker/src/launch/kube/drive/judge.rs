@@ -11,7 +11,7 @@ use super::{
         view::{Container, PodView},
         watch::Sight,
     },
-    Drive, End,
+    Drive, EVENTS_WITHIN, End,
 };
 
 /// A pod that is deleted is late so many seconds after its grace: clocks differ, and kubelets take a moment.
@@ -133,6 +133,10 @@ impl Drive {
         if !is_hopeless && (since.elapsed() < limit || !self.is_current(view).await) {
             return None;
         }
+        let for_what = match for_what {
+            WaitFor::Image if why.is_none() && self.waits_for_a_volume().await => WaitFor::Start,
+            for_what => for_what,
+        };
         let what = match for_what {
             WaitFor::Node => "no node was found for the pod",
             WaitFor::Image => "an image of the pod could not be fetched",
@@ -144,18 +148,22 @@ impl Drive {
         self.give_up(for_what.class(), format!("{what}{within}{why}")).await
     }
 
+    /// Whether a volume could not be mounted: its status says nothing of that.
+    async fn waits_for_a_volume(&self) -> bool {
+        let told = tokio::time::timeout(EVENTS_WITHIN, self.inner.cluster.events_of(&self.name)).await;
+        told.is_ok_and(|told| {
+            told.is_ok_and(|events| events.iter().any(|told| told.starts_with("FailedMount:")))
+        })
+    }
+
     /// Whether the pod still is as it was seen: the watch may be behind, and a pod that has started meanwhile must not be
     /// ended for its waiting. If it is not, or cannot be asked for, it is judged again.
     async fn is_current(&mut self, view: &PodView) -> bool {
         match self.inner.cluster.pod(&self.name).await {
-            Ok(Some(_)) if self.has_news() => false,
             Ok(Some(pod)) => {
                 let now = PodView::of(&pod);
                 let is_same = now == *view;
-                if !is_same {
-                    self.inner.pods.see(self.key, now);
-                }
-                is_same
+                self.inner.pods.see_unless_told(self.key, now, &self.seen) && is_same
             }
             Ok(None) => {
                 self.inner.pods.lose(self.key);

@@ -242,14 +242,13 @@ impl Drive {
     async fn confirm(&mut self) -> Option<End> {
         match self.inner.cluster.pod(&self.name).await {
             Ok(None) => self.gone().await,
-            // The watch has told of it meanwhile, and may know more than this answer.
-            Ok(Some(_)) if self.has_news() => None,
             Ok(Some(pod)) => {
                 let view = PodView::of(&pod);
-                self.inner.pods.see(self.key, view.clone());
+                if !self.inner.pods.see_unless_told(self.key, view.clone(), &self.seen) {
+                    return None;
+                }
                 self.saw(&pod).await;
                 self.is_late = self.is_overdue(&view);
-                self.seen.mark_unchanged();
                 self.judge(&Arc::new(view)).await
             }
             Err(error) => {
@@ -332,11 +331,6 @@ impl Drive {
     }
 
     // ---- Small things ----
-
-    /// Whether something was seen of the pod since it was looked at.
-    pub(super) fn has_news(&self) -> bool {
-        self.seen.has_changed().unwrap_or(false)
-    }
 
     fn never(&self, why: &str) -> End {
         End::NeverStarted(FailureClass::Infrastructure, why.to_owned())

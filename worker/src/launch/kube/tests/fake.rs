@@ -53,6 +53,9 @@ struct State {
     holds_reads: bool,
     reads_held: u32,
     refusal: Option<(u16, String)>,
+    forbids_lists: bool,
+    /// What the next Secret is refused with.
+    secret_refusal: Option<(u16, String)>,
     events: Vec<Value>,
     agent_log: String,
     is_agent_log_lost: bool,
@@ -194,6 +197,21 @@ impl Fake {
         self.with(|state| state.refusal = Some((code, message.to_owned())));
     }
 
+    /// Lets nobody see what there is.
+    pub fn forbid_lists(&self) {
+        self.with(|state| state.forbids_lists = true);
+    }
+
+    /// Makes pods again.
+    pub fn allow(&self) {
+        self.with(|state| state.refusal = None);
+    }
+
+    /// Refuses to make the next Secret.
+    pub fn refuse_secret(&self, code: u16, message: &str) {
+        self.with(|state| state.secret_refusal = Some((code, message.to_owned())));
+    }
+
     pub fn add_event(&self, name: &str, reason: &str, message: &str) {
         let event =
             json!({"metadata": {}, "involvedObject": {"name": name}, "reason": reason, "message": message});
@@ -303,6 +321,7 @@ fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut St
         )
     };
     match (method.as_str(), words) {
+        ("GET", ["pods" | "secrets"]) if state.forbids_lists => status(403, "pods is forbidden: cannot list"),
         ("GET", ["pods"]) => {
             let selected = query.contains("labelSelector");
             let is_ours = |pod: &&Value| {
@@ -329,6 +348,9 @@ fn act(method: &Method, words: &[&str], query: &str, body: Value, state: &mut St
             json(state.put("ADDED", &name, pod))
         }
         ("POST", ["secrets"]) => {
+            if let Some((code, message)) = state.secret_refusal.take() {
+                return status(code, &message);
+            }
             let name = body["metadata"]["name"].as_str().unwrap().to_owned();
             if state.secrets.contains_key(&name) {
                 return status(409, "secrets already exists");

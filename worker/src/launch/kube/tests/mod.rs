@@ -1,5 +1,6 @@
 //! What one node cannot show: the launcher against an API server that says what the test wants.
 
+mod cleanup;
 mod dry_run;
 mod ends;
 mod fake;

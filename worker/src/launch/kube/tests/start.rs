@@ -42,7 +42,7 @@ async fn a_pod_of_that_name_which_is_of_something_else_is_left_alone() {
 }
 
 #[tokio::test]
-async fn what_admission_refuses_fails_at_once_in_its_words() {
+async fn what_admission_refuses_fails_in_its_words() {
     for (code, message) in [
         (403, "pods \"olake-1\" is forbidden: violates PodSecurity \"restricted:latest\""),
         (
@@ -63,6 +63,51 @@ async fn what_admission_refuses_fails_at_once_in_its_words() {
         assert!(why.contains(message), "{why}");
         assert_eq!(stage.ledger.state(), PermitState::Closed, "no pod will start it any more");
     }
+}
+
+#[tokio::test]
+async fn what_is_forbidden_for_a_moment_is_asked_for_again() {
+    let stage = Stage::with(KubeSettings { forbidden: Duration::from_secs(60), ..settings() }).await;
+    let starting = "pods \"olake-1\" is forbidden: not yet ready to handle request";
+    stage.fake.refuse(403, starting);
+    let mut running = stage.launched().await;
+    let waits = |update: &Update| matches!(update, Update::Starting { phase: TaskPhase::Scheduling, why: Some(why) } if why.contains(starting));
+    until(&mut running, waits).await;
+    stage.fake.allow();
+    stage.made().await;
+}
+
+#[tokio::test]
+async fn a_conflict_at_the_making_of_a_secret_is_not_taken_for_one_that_is_there() {
+    let stage = Stage::new().await;
+    stage.fake.refuse_secret(
+        409,
+        "Operation cannot be fulfilled on resourcequotas \"small\": the object has been modified",
+    );
+    let _running = stage.launched().await;
+    stage.made().await;
+    assert_eq!(stage.fake.secrets(), std::slice::from_ref(&stage.pod));
+}
+
+#[tokio::test]
+async fn a_volume_that_cannot_be_mounted_is_no_image() {
+    let stage = Stage::with(KubeSettings { pull: Duration::from_millis(300), ..settings() }).await;
+    let mut running = stage.launched().await;
+    stage.made().await;
+    stage.fake.add_event(
+        &stage.pod,
+        "FailedMount",
+        "MountVolume.SetUp failed for volume \"trust\": secret \"ca\" not found",
+    );
+    let creating = json!([{"name": "connector", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": "PodInitializing"}}}]);
+    stage.fake.change(&stage.pod, |pod| {
+        pod["spec"]["nodeName"] = json!("node-1");
+        pod["status"] = json!({"phase": "Pending", "containerStatuses": creating});
+    });
+    let Seen::NotStarted(class, why) = ended(&mut running).await.seen else { panic!() };
+    assert_eq!(class, FailureClass::Infrastructure);
+    assert!(why.contains("did not start") && why.contains("secret \"ca\" not found"), "{why}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use olake_shared::{
     bell::Bell,
     clock::SystemClock,
     crypto::KeyRing,
-    domain::task::TaskStatus,
+    domain::task::{TaskPhase, TaskStatus},
     events::Events,
     store::{
         ProjectStore, Store,
@@ -126,11 +126,19 @@ impl Place {
 
     /// A worker that works.
     fn worker(&self) -> Arc<Worker> {
+        let worker = self.worker_of("olake");
+        let running = worker.clone();
+        tokio::spawn(async move { running.run().await.unwrap() });
+        worker
+    }
+
+    /// A worker of this namespace, before its start.
+    fn worker_of(&self, namespace: &str) -> Arc<Worker> {
         let clock = SystemClock::shared();
         let ledger = DatabaseLedger::new(&self.store, self.events.clone(), self.keys.clone());
         let (client, budget) = (self.fake.client.clone(), Budget::new(1_000, 1_000));
         let launcher =
-            KubeLauncher::new(client, "olake", settings(), budget, Arc::new(ledger), clock).unwrap();
+            KubeLauncher::new(client, namespace, settings(), budget, Arc::new(ledger), clock).unwrap();
         let minute = Duration::from_secs(60);
         let settings = Settings {
             places_sync: 10,
@@ -152,10 +160,7 @@ impl Place {
             alone: false,
         };
         let (bell, events) = (Bell::in_process(), self.events.clone());
-        let worker = Worker::new(&self.store, bell, events, Arc::new(launcher), settings, self.stop.clone());
-        let running = worker.clone();
-        tokio::spawn(async move { running.run().await.unwrap() });
-        worker
+        Worker::new(&self.store, bell, events, Arc::new(launcher), settings, self.stop.clone())
     }
 
     /// The agent tells the end of a connector that has written no line; then its container is seen to have ended.
@@ -229,6 +234,37 @@ async fn of_two_workers_one_adopts_a_pod_and_the_other_leaves_it_alone() {
         until("its pod is removed", async || place.fake.pod(&left.pod).is_none()).await;
     }
     assert_eq!(place.deletions(), PODS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_of_another_namespace_does_not_start_beside_those_that_are_up() {
+    let place = Place::new().await;
+    let left = place.left_alone("j").await;
+    let worker = place.worker();
+    until("it is adopted", async || worker.running() == 1).await;
+    let refused = place.worker_of("elsewhere").run().await.unwrap_err().to_string();
+    assert!(refused.contains("one namespace of the connectors (OLAKE_KUBERNETES_NAMESPACE)"), "{refused}");
+    assert_eq!(place.epoch(&left).await, left.fence.epoch + 1, "it has adopted nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_on_a_lost_node_is_ended_by_force_and_its_pod_is_deleted_without_grace() {
+    let place = Place::new().await;
+    let left = place.left_alone("j").await;
+    let _worker = place.worker();
+    place.fake.status(
+        &left.pod,
+        json!({"phase": "Running", "containerStatuses": running_connector(), "conditions": [
+        {"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]}),
+    );
+    let is_lost = async || place.task(&left).await.phase == Some(TaskPhase::NodeUnreachable);
+    until("its node is lost", is_lost).await;
+    place.project.force_end_task(left.fence.task).await.unwrap();
+    let task = place.ended(&left).await;
+    assert_eq!((task.status, task.attempt), (TaskStatus::Failed, 1));
+    assert_eq!(task.failure_class.as_deref(), Some("infrastructure"), "{:?}", task.failure_message);
+    until("its pod is removed", async || place.fake.pod(&left.pod).is_none()).await;
+    assert_eq!(place.fake.calls().iter().filter(|call| *call == "DELETE pods 0").count(), 1);
 }
 
 const CRASH: &str = "panic: cannot log in with hunter22\n\ngoroutine 1 [running]:\n";
