@@ -17,6 +17,14 @@ def a_connector_out_of_memory_is_tried_once_with_more_and_then_fails_in_plain_wo
     equal([attempt["failure_class"] for attempt in ended["attempts"]], ["out_of_memory"] * 2, "its attempts")
 
 
+@scenario()
+def a_connector_that_ends_well_although_a_child_of_it_was_out_of_memory_is_out_of_memory_as_well(world):
+    job = Job(world, "hungry child", {"child_eats_memory_mb": 400}, settings={"max_memory": "64Mi"})
+    ended = job.sync().wait_for_end("failed", seconds=180)
+    equal([(attempt["failure_class"], attempt["exit_code"]) for attempt in ended["attempts"]], [("out_of_memory", 0)] * 2,
+          "its attempts")
+
+
 @scenario(ci=True)
 def an_image_that_is_not_there_fails_as_image_with_the_words_of_kubernetes(world):
     task = Job(world, "missing", version=MISSING).sync()
