@@ -70,3 +70,16 @@ def an_install_after_an_uninstall_goes_on_with_the_same_key(world):
     world.wait_for_workers()
     Job(world, "installed again").sync().wait_for_end()
     world.chart.uninstall()
+
+
+@scenario(ci=True)
+def an_install_that_fails_on_its_database_can_be_uninstalled_and_leaves_nothing(world):
+    words = objection(world.chart.install, 'database.url="postgres://olake@nowhere:5432/postgres"', "migrations.backoffLimit=0",
+                    timeout="1m")
+    expect(words and "pre-install" in words, f"the install does not fail, or otherwise: {words}")
+    expect(f"job.batch/{RELEASE}-migrate" in left(world), "the failed migration cannot be looked at")
+    expect_no_connectors_namespace(world)
+    world.chart.uninstall()
+    # The garbage collector takes the pods of a Job after it.
+    until("more than the master key is left", lambda: left(world) == [f"secret/{MASTER_KEY}"])
+    expect_no_connectors_namespace(world)
