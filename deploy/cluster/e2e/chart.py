@@ -17,6 +17,15 @@ class HelmError(Exception):
     pass
 
 
+def objection(call, *arguments, **named):
+    """What helm says when a call of a chart fails; None if it does not."""
+    try:
+        call(*arguments, **named)
+    except HelmError as error:
+        return str(error)
+    return None
+
+
 class Chart:
     def helm(self, *arguments, seconds=900):
         done = subprocess.run(["helm", *arguments], capture_output=True, text=True, timeout=seconds, check=False)
@@ -28,12 +37,16 @@ class Chart:
         return ["--namespace", NAMESPACE, "--values", os.path.join(HERE, "values.yaml"),
                 *(part for text in more for part in ("--set-json", text))]
 
-    def install(self, *more):
+    def install(self, *more, timeout="5m"):
         """`more`: values as "key=JSON"."""
-        self.helm("install", RELEASE, CHART, *self.values(more), "--wait", "--timeout", "5m")
+        self.helm("install", RELEASE, CHART, *self.values(more), "--wait", "--timeout", timeout)
 
     def upgrade(self, *more):
         self.helm("upgrade", RELEASE, CHART, *self.values(more), "--wait", "--timeout", "5m")
+
+    def try_upgrade(self, *more):
+        """Asks the cluster, and changes nothing."""
+        self.helm("upgrade", RELEASE, CHART, *self.values(more), "--dry-run=server")
 
     def uninstall(self):
         self.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "8m")

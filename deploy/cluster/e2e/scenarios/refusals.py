@@ -1,7 +1,10 @@
 """Bad input: refused with clear words, and nothing is changed by it."""
 
+import os
+import re
+
 import internal
-from chart import CONNECTORS, NAMESPACE, WORKER, HelmError
+from chart import CONNECTORS, NAMESPACE, WORKER, objection
 from client import Refused
 from jobs import ROWS, Job, destination, source, told
 from scenario import Failed, equal, expect, scenario, until
@@ -9,6 +12,7 @@ from scenario import Failed, equal, expect, scenario, until
 SECONDS, LINES, PER_SECOND = 15, 300, 20
 # Those of values.yaml.
 PROFILES = {"nowhere": {"node_selector": {"pool": "nowhere"}}}
+DEFAULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../../shared/src/config/default.toml")
 
 
 def running(world, name, seconds=SECONDS):
@@ -152,14 +156,6 @@ def refused_by_a_worker(world, variable, value):
         world.kubectl.delete("pod", name, NAMESPACE, "--grace-period=0", "--force")
 
 
-def refused_by_the_chart(world, *values):
-    try:
-        world.chart.upgrade(*values)
-    except HelmError as error:
-        return str(error)
-    raise Failed(f"{values} was taken")
-
-
 @scenario(ci=True)
 def an_image_name_with_a_space_is_refused_wherever_it_could_come_from(world):
     jobs = len(world.client.get("/jobs"))
@@ -167,13 +163,40 @@ def an_image_name_with_a_space_is_refused_wherever_it_could_come_from(world):
     for field, value in (("version", "v0.9 4"), ("type", "fi les")):
         words = refused_by_the_api(world, f"spaced {field}", **{field: value})
         expect(f"source.{field}" in words, f"the answer does not name the field: {words}")
-    words = refused_by_the_chart(world, 'connectors.imageTemplate="olakego/source {type}:{version}"')
-    expect("imageTemplate" in words, f"helm does not name it: {words}")
+    words = objection(world.chart.upgrade, 'connectors.imageTemplate="olakego/source {type}:{version}"')
+    expect(words and "imageTemplate" in words, f"helm does not name it: {words}")
     words = refused_by_a_worker(world, "OLAKE_IMAGE_TEMPLATE", "olakego/source {type}:{version}")
     expect("kubernetes.image_template (env OLAKE_IMAGE_TEMPLATE)" in words, f"the worker does not name it: {words}")
     equal(len(world.client.get("/jobs")), jobs, "jobs")
     equal(world.chart.revision(), revision, "the revision of the release")
     equal(len(world.watcher.all()), pods, "pods of connectors")
+
+
+@scenario(ci=True)
+def a_variable_that_contradicts_the_values_of_the_chart_is_refused(world):
+    names = variables_of_the_file(world)
+    expect("OLAKE_KUBERNETES_NAMESPACE" in names, f"the file has no namespace: {names}")
+    for part, name in [*(("worker", name) for name in names), ("api", names[0]), ("api", "OLAKE_DATABASE_URL")]:
+        words = objection(world.chart.rendered, *more_env(part, name))
+        expect(words and f"extraEnv: the chart sets {name} itself" in words, f"{part}, {name}: {words}")
+    equal(objection(world.chart.rendered, *more_env("worker", "OLAKE_KUBERNETES_QPS")), None, "what is said of another")
+
+
+def more_env(part, name):
+    return "--set-json", f'{part}.extraEnv=[{{"name":"{name}","value":"other"}}]'
+
+
+def variables_of_the_file(world):
+    """Those of all that the chart itself writes into the file of the configuration."""
+    rendered = world.chart.rendered("--show-only", "templates/config.yaml", "--set-json", "config.kubernetes=null",
+                                    "--set-json", 'connectors.typeResources=["files: cpu=1"]')
+    with open(DEFAULTS, encoding="utf-8") as file:
+        all_of_them = re.findall(r"^(\w+) = .*# (OLAKE_\w+)$", section(file.read(), "kubernetes"), re.MULTILINE)
+    return [dict(all_of_them)[key] for key in re.findall(r"^ *(\w+) = ", section(rendered, "kubernetes"), re.MULTILINE)]
+
+
+def section(toml, name):
+    return re.search(rf"^ *\[{name}\]\n(.*?)(^ *\[|\Z)", toml, re.MULTILINE | re.DOTALL)[1]
 
 
 @scenario(ci=True)

@@ -104,10 +104,22 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
+{{/*
+What extraEnv must not set: the variables of both programs, secrets in their other form, and what the file of _config.tpl holds,
+since a variable wins over the file. The Roles, the cleanup and NOTES go by the file.
+*/}}
+{{- define "olake.env.set" -}}
+OLAKE_CONFIG OLAKE_DATA_DIR OLAKE_SECRETS_RETIRED_KEYS_FILE
+OLAKE_DATABASE_URL OLAKE_DATABASE_URL_FILE OLAKE_REDIS_URL OLAKE_REDIS_URL_FILE OLAKE_MASTER_KEY OLAKE_MASTER_KEY_FILE
+OLAKE_KUBERNETES_NAMESPACE OLAKE_IMAGE_TEMPLATE OLAKE_IMAGE_REGISTRY OLAKE_IMAGE_PULL_POLICY OLAKE_IMAGE_PULL_SECRETS
+OLAKE_AGENT_IMAGE OLAKE_INTERNAL_TLS_SECRET OLAKE_KUBERNETES_TYPES OLAKE_KUBERNETES_RESOURCES OLAKE_KUBERNETES_TYPE_RESOURCES
+OLAKE_KUBERNETES_MEMORY_CAP
+{{- end }}
+
 {{/* The variables of both programs. Takes (dict "root" $ "part" .Values.api "own" (list "OLAKE_LISTEN" …)). */}}
 {{- define "olake.env" -}}
 {{- $values := .root.Values -}}
-{{- $set := concat .own (list "OLAKE_CONFIG" "OLAKE_DATA_DIR" "OLAKE_DATABASE_URL_FILE" "OLAKE_REDIS_URL_FILE" "OLAKE_MASTER_KEY_FILE" "OLAKE_SECRETS_RETIRED_KEYS_FILE") -}}
+{{- $set := concat .own (regexSplit `\s+` (include "olake.env.set" .) -1) -}}
 - {name: OLAKE_CONFIG, value: /etc/olake/olake.toml}
 - {name: OLAKE_DATA_DIR, value: /tmp/olake}
 - {name: OLAKE_DATABASE_URL_FILE, value: /run/secrets/olake/database-url}
