@@ -48,8 +48,11 @@ class Chart:
         """Asks the cluster, and changes nothing."""
         self.helm("upgrade", RELEASE, CHART, *self.values(more), "--dry-run=server")
 
-    def uninstall(self):
-        self.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "8m")
+    def uninstall(self, *more):
+        self.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "8m", *more)
+
+    def uninstall_if_installed(self):
+        self.uninstall("--ignore-not-found")
 
     def rendered(self, *arguments, release=RELEASE):
         """The manifests, made without a look at the cluster."""

@@ -63,6 +63,7 @@ def an_uninstall_in_the_midst_of_a_sync_leaves_no_finalizer(world):
 
 @scenario(ci=True)
 def an_install_after_an_uninstall_goes_on_with_the_same_key(world):
+    world.chart.uninstall_if_installed()
     before = master_key(world)
     world.chart.install()
     equal(master_key(world), before, "the master key")
@@ -74,6 +75,7 @@ def an_install_after_an_uninstall_goes_on_with_the_same_key(world):
 
 @scenario(ci=True)
 def an_install_that_fails_on_its_database_can_be_uninstalled_and_leaves_nothing(world):
+    world.chart.uninstall_if_installed()
     words = objection(world.chart.install, 'database.url="postgres://olake@nowhere:5432/postgres"', "migrations.backoffLimit=0",
                     timeout="1m")
     expect(words and "pre-install" in words, f"the install does not fail, or otherwise: {words}")
