@@ -82,12 +82,25 @@ class Job:
     def put_state(self, text):
         self.world.client.put(f"/jobs/{self.id}/state", {"state": text})
 
-    def expect_next_sync_goes_on(self):
-        """A further sync, which behaves well, begins with the state of the last one: it reads no row, changes nothing of the
-        state and leaves nothing behind."""
+    def behave(self):
+        """Takes the faults off its source: later syncs behave well."""
         self.source["config"].pop("faults", None)
         source = self.world.client.get(f"/jobs/{self.id}")["source"]["id"]
         self.world.client.put(f"/sources/{source}", self.source)
+
+    def expect_next_sync_reads_the_rest(self):
+        """A further sync, which behaves well, begins with the state of the last one, which was ended in its midst."""
+        before = self.cursor()
+        expect(0 < before < ROWS, f"the state is at {before}")
+        self.behave()
+        ended = self.sync().wait_for_end()
+        equal(ended["records_read"], ROWS - before, "rows of the next sync")
+        equal(self.cursor(), ROWS, "the cursor after it")
+
+    def expect_next_sync_goes_on(self):
+        """A further sync, which behaves well, begins with the state of the last one: it reads no row, changes nothing of the
+        state and leaves nothing behind."""
+        self.behave()
         state = self.state()
         task = self.sync()
         ended = task.wait_for_end()

@@ -1,3 +1,4 @@
 """The scenarios, in the order in which they run: imported for what `@scenario` registers."""
 
-from scenarios import basics, adoption, cancelling, failures, placement, refusals, interference, amounts, rights, installation  # noqa: F401
+from scenarios import (  # noqa: F401
+    basics, adoption, cancelling, failures, placement, refusals, interference, nodes, amounts, tls, rights, installation)

@@ -6,7 +6,7 @@ import time
 import uuid
 
 from chart import CONNECTORS, HERE
-from injection import Injection
+from injection import BESIDE, Injection
 from jobs import ROWS, TYPE, VERSION, Job
 from scenario import equal, expect, scenario, until
 
@@ -15,7 +15,7 @@ CLUSTER = os.path.join(HERE, "../cluster.sh")
 
 @scenario()
 def a_sidecar_that_never_ends_does_not_hold_up_the_end(world):
-    with Injection(world.kubectl, CONNECTORS, world.folder):
+    with Injection(world.kubectl, CONNECTORS, world.folder, BESIDE):
         job = Job(world, "meshed")
         begin = time.monotonic()
         task = job.sync()
