@@ -18,7 +18,7 @@ use crate::{context::Context, problem::Problem};
 /// must stay possible when the workers have moved on.
 ///
 /// # Errors
-/// 400 naming the setting, when it makes no sense, no live worker honours it, or its pods would be refused.
+/// 400 naming the setting, when it makes no sense, the live workers do not honour it, or its pods would be refused.
 pub async fn check(
     context: &Context,
     project: &ProjectStore,
