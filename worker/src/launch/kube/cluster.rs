@@ -303,9 +303,8 @@ fn that_one(uid: Option<&str>) -> DeleteParams {
 fn absent(done: Result<(), CallError>) -> Result<(), CallError> {
     match done {
         Err(CallError::Refused { code: 404, .. }) => Ok(()),
-        Err(CallError::Refused { code: 409 | 422, message }) if message.to_lowercase().contains("uid") => {
-            Ok(())
-        }
+        Err(CallError::Refused { code: 409, message }) if message.contains("UID in ") => Ok(()),
+        Err(CallError::Refused { code: 422, message }) if message.contains("metadata.uid: ") => Ok(()),
         Err(error) if error.code() == Some(409) => Err(error.into_passing()),
         done => done,
     }
@@ -334,7 +333,7 @@ mod tests {
         }
         let changed = "Operation cannot be fulfilled on pods \"a\": the object has been modified";
         assert!(matches!(of(409, changed), Err(CallError::Unreachable(_))));
-        let invalid = "Pod \"a\" is invalid: metadata.finalizers: Invalid value";
+        let invalid = "Pod \"a\" is invalid: spec: Forbidden: {Name: \"OLAKE_AGENT_POD_UID\"}";
         assert!(matches!(of(422, invalid), Err(CallError::Refused { code: 422, .. })));
         assert!(matches!(of(403, "not yours"), Err(CallError::Refused { code: 403, .. })));
     }
