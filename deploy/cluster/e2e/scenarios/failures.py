@@ -1,5 +1,7 @@
 """What Kubernetes says of a pod, and what becomes of its task."""
 
+import contextlib
+
 from chart import CONNECTORS
 from injection import Injection
 from jobs import ROWS, Job, told
@@ -100,16 +102,31 @@ def a_pod_that_is_evicted_is_tried_again_from_the_last_state(world):
     expect_tried_again(world, "evicted", evict)
 
 
-def expect_changed_fails(world, name, patch, failure_class, *words):
-    """A sync whose pod somebody's webhook changes so fails at its first attempt, of this class and with these words."""
-    job = Job(world, name)
+@contextlib.contextmanager
+def installed_with(world, *values):
+    """While it is entered, the installation has these values; "key=JSON"."""
+    world.chart.upgrade(*values)
+    try:
+        world.wait_for_workers()
+        yield
+    finally:
+        world.chart.upgrade()
+        world.wait_for_workers()
+
+
+def sync_of_a_changed_pod(world, job, patch):
+    """A sync whose pods somebody's webhook changes so, as it failed. Later ones are as they should be."""
     with Injection(world.kubectl, CONNECTORS, world.folder, [patch]):
         task = job.sync()
-        ended = task.wait_for_end("failed", seconds=120)
-    equal(ended["failure_class"], failure_class, f"the class ({told(ended)})")
+        return task, task.wait_for_end("failed", seconds=180)
+
+
+def expect_failed(job, task, ended, failure_class, attempts, *words):
+    """Each of its attempts ended with this class, and it with these words; the next sync goes well."""
+    equal([attempt["failure_class"] for attempt in ended["attempts"]], [failure_class] * attempts, "its attempts")
     for part in words:
         expect(part in ended["failure_message"], f"its words have not '{part}': {ended['failure_message']}")
-    equal(len(task.pods()), 1, "its pods")
+    equal(len(task.pods()), attempts, "its pods")
     task.expect_nothing_left(120)
     job.sync().wait_for_end()
     equal(job.cursor(), ROWS, "the cursor after the next sync")
@@ -117,40 +134,32 @@ def expect_changed_fails(world, name, patch, failure_class, *words):
 
 @scenario()
 def a_program_that_is_not_in_the_image_fails_as_image_with_the_words_of_kubernetes(world):
+    job = Job(world, "no program")
     patch = {"op": "add", "path": "/spec/containers/0/command", "value": ["/nothing"]}
-    expect_changed_fails(world, "no program", patch, "image", "the connector's program cannot be started", "/nothing",
-                         "no such file")
+    expect_failed(job, *sync_of_a_changed_pod(world, job, patch), "image", 1, "the connector's program cannot be started",
+                  "/nothing", "no such file")
 
 
 @scenario()
-def an_image_name_that_is_none_fails_as_image_at_once(world):
+def an_image_name_that_is_none_fails_as_image_as_soon_as_kubernetes_says_so(world):
+    job = Job(world, "no name")
     patch = {"op": "replace", "path": "/spec/containers/0/image", "value": "localhost/Upper:1"}
-    expect_changed_fails(world, "no name", patch, "image", "an image of the pod could not be fetched: ", "InvalidImageName",
-                         "localhost/Upper:1")
+    # A kubelet says it some 15 s after the pod was made.
+    with installed_with(world, "config.kubernetes.pull_seconds=600"):
+        failed = sync_of_a_changed_pod(world, job, patch)
+    expect_failed(job, *failed, "image", 1, "an image of the pod could not be fetched: ", "InvalidImageName", "localhost/Upper:1")
 
 
 @scenario()
 def a_variable_from_a_config_map_that_is_not_there_fails_as_infrastructure_with_its_name(world):
+    # It may come yet: there is a limit for it, and it is tried again as everything of the infrastructure.
+    job = Job(world, "no config", settings={"retries": 1})
     missing = {"name": "GIVEN", "valueFrom": {"configMapKeyRef": {"name": "nobodys", "key": "given"}}}
-    world.chart.upgrade("config.kubernetes.start_seconds=15")
-    try:
-        world.wait_for_workers()
-        patch = {"op": "add", "path": "/spec/containers/0/env/-", "value": missing}
-        # No start, but a limit for it: it is tried again as everything of the infrastructure, unless the job says otherwise.
-        job = Job(world, "no config", settings={"retries": 1})
-        with Injection(world.kubectl, CONNECTORS, world.folder, [patch]):
-            task = job.sync()
-            ended = task.wait_for_end("failed", seconds=180)
-        equal([attempt["failure_class"] for attempt in ended["attempts"]], ["infrastructure"] * 2, "its attempts")
-        words = ended["failure_message"]
-        for part in ("did not start within 15 s", "CreateContainerConfigError", 'configmap "nobodys" not found'):
-            expect(part in words, f"its words have not '{part}': {words}")
-        task.expect_nothing_left(120)
-        job.sync().wait_for_end()
-        equal(job.cursor(), ROWS, "the cursor after the next sync")
-    finally:
-        world.chart.upgrade()
-        world.wait_for_workers()
+    patch = {"op": "add", "path": "/spec/containers/0/env/-", "value": missing}
+    with installed_with(world, "config.kubernetes.pull_seconds=600", "config.kubernetes.start_seconds=15"):
+        failed = sync_of_a_changed_pod(world, job, patch)
+    expect_failed(job, *failed, "infrastructure", 2, "did not start within 15 s", "CreateContainerConfigError",
+                  'configmap "nobodys" not found')
 
 
 @scenario()
@@ -159,7 +168,7 @@ def a_pod_that_kubernetes_ends_for_its_deadline_fails_as_timeout(world):
     task = job.sync()
     task.wait_for_phase("running")
     until("no state was stored", lambda: job.cursor() > 0, 60)
-    # It may be made shorter only, and counts from the pod's start.
+    # Counted from the pod's start: it is over.
     world.kubectl.run("patch", "pod", task.pods()[0].name, "--namespace", CONNECTORS, "--patch",
                       '{"spec": {"activeDeadlineSeconds": 1}}')
     ended = task.wait_for_end("failed", seconds=90)
@@ -173,11 +182,9 @@ def a_pod_that_kubernetes_ends_for_its_deadline_fails_as_timeout(world):
 
 @scenario()
 def a_pod_that_fills_its_disk_is_evicted_and_tried_again_as_the_job_says(world):
-    # Restarted workers know the profile at once.
     profiles = '{"tight": {"resources": "disk=16Mi disk_request=16Mi"}}'
-    world.chart.upgrade(f"connectors.profiles={profiles}", 'worker.podAnnotations={"profiles": "tight"}')
-    try:
-        world.wait_for_workers()
+    # Restarted workers know the profile at once.
+    with installed_with(world, f"connectors.profiles={profiles}", 'worker.podAnnotations={"profiles": "tight"}'):
         # Its lines have more than 20 MB.
         job = Job(world, "full disk", {"take_seconds": 240, "log_lines": 250_000}, settings={"profile": "tight", "retries": 1})
         task = job.sync()
@@ -189,6 +196,3 @@ def a_pod_that_fills_its_disk_is_evicted_and_tried_again_as_the_job_says(world):
         expect("--state" in task.pods()[1].arguments, "the second pod was given no state")
         task.expect_nothing_left(120)
         job.expect_next_sync_reads_the_rest()
-    finally:
-        world.chart.upgrade()
-        world.wait_for_workers()

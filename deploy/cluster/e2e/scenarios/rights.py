@@ -1,5 +1,7 @@
 """What our accounts may do, and what the pod security standard says of our pods."""
 
+import json
+
 from chart import API, CONNECTORS, NAMESPACE, WORKER
 from jobs import Job
 from scenario import equal, expect, scenario, until
@@ -9,6 +11,16 @@ EXPECTED = {
     ("pods", verb) for verb in ("create", "get", "list", "watch", "patch", "delete")
 } | {("pods/log", "get"), ("events", "list")} | {
     ("secrets", verb) for verb in ("create", "get", "list", "patch", "delete")
+}
+# Name of a profile, and of what is made for it. Everything that one can have; the node has what it asks for.
+FULL = "olake-e2e-full"
+PROFILE = {
+    "node_selector": {"kubernetes.io/os": "linux"},
+    "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "olake", "effect": "NoSchedule"}],
+    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+        {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "Exists"}]}]}}},
+    "priority_class": FULL, "runtime_class": FULL, "pull_secrets": ["nobodys"], "service_account": FULL,
+    "env": {"TZ": "Europe/Berlin"}, "annotations": {"example.org/team": "data"}, "user_id": 1000, "resources": "cpu=60m",
 }
 # What every account may do: ask for its own rights.
 OF_EVERYBODY = {"authorization.k8s.io", "authentication.k8s.io"}
@@ -50,15 +62,18 @@ def workers_have_exactly_the_rights_they_need_and_the_api_has_none(world):
 @scenario(ci=True)
 def every_shape_of_pod_passes_a_namespace_that_enforces_restricted(world):
     Job(world, "heavy", settings={"max_memory": "256Mi"}).sync().wait_for_end()
+    full = pod_with_every_field(world)
     shapes = {}
     for pod in filter(lambda pod: pod.has_agent, world.watcher.all()):
         shapes.setdefault(shape(pod), pod)
     seen = {(kind, state) for kind, state, *_ in shapes}
     expect(SHAPES <= seen, f"no pod was seen for {SHAPES - seen}")
+    expect(shape(full) in shapes, "the pod with every field is none of them")
     world.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": RESTRICTED, "labels": {
         f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}}})
     try:
         until("the namespace has no account", lambda: world.kubectl.get("serviceaccount", "default", RESTRICTED))
+        world.kubectl.apply(account(RESTRICTED))
         bad = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bad"},
                "spec": {"containers": [{"name": "c", "image": "localhost/busybox:1"}]}}
         refusal = dry_run(world, bad)
@@ -68,6 +83,43 @@ def every_shape_of_pod_passes_a_namespace_that_enforces_restricted(world):
             expect(refusal is None, f"{shape(pod)}: {refusal}")
     finally:
         world.kubectl.delete("namespace", RESTRICTED, None, "--wait=false")
+        world.kubectl.delete("serviceaccount", FULL, CONNECTORS)
+        for kind in ("priorityclass", "runtimeclass"):
+            world.kubectl.delete(kind, FULL)
+
+
+def pod_with_every_field(world):
+    """The pod of a sync whose profile has every field. What it names is there, and stays for those who make the pod anew."""
+    for made in (
+        {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": FULL}, "value": 100},
+        {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": FULL}, "handler": "runc"},
+        account(CONNECTORS),
+    ):
+        world.kubectl.apply(made)
+    # Restarted workers know the profile at once.
+    world.chart.upgrade(f"connectors.profiles={json.dumps({FULL: PROFILE})}", 'worker.podAnnotations={"profiles": "every field"}')
+    try:
+        world.wait_for_workers()
+        task = Job(world, "every field", settings={"profile": FULL}).sync()
+        task.wait_for_end()
+    finally:
+        world.chart.upgrade()
+        world.wait_for_workers()
+    pod = task.pods()[0]
+    spec = pod.first["spec"]
+    found = {
+        "node_selector": spec.get("nodeSelector"), "affinity": spec.get("affinity"),
+        "priority_class": spec.get("priorityClassName"), "runtime_class": spec.get("runtimeClassName"),
+        "service_account": spec.get("serviceAccountName"), "user_id": spec["securityContext"]["runAsUser"],
+        "pull_secrets": [one["name"] for one in spec.get("imagePullSecrets", [])],
+    }
+    equal(found, {key: PROFILE[key] for key in found}, "what the pod has of its profile")
+    expect(PROFILE["tolerations"][0] in spec["tolerations"], f"the pod's tolerations: {spec['tolerations']}")
+    return pod
+
+
+def account(namespace):
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": FULL, "namespace": namespace}}
 
 
 def shape(pod):
@@ -76,7 +128,8 @@ def shape(pod):
     spec = pod.first["spec"]
     containers = [container["name"] for container in [*spec.get("initContainers", []), *spec["containers"]]]
     return (kind, "--state" in pod.arguments, pod.connector["resources"]["limits"].get("memory"),
-            str(spec.get("nodeSelector")), str(containers), str(spec["securityContext"]))
+            str(spec.get("nodeSelector")), spec.get("priorityClassName"), str(containers), str(spec["securityContext"]),
+            str([volume["name"] for volume in spec["volumes"]]))
 
 
 def dry_run(world, pod):
