@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures connectors as pods (kubernetes.py says what), on a Kubernetes of one node that is made for it. Prints a section
-# for RESULTS.md. About twenty minutes when the images are built.
+# for RESULTS.md. About half an hour when the images are built.
 #
 #   deploy/bench/kubernetes/run.sh
 #

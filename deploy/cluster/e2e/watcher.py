@@ -77,6 +77,8 @@ class Watcher:
             self.child = subprocess.Popen(
                 ["kubectl", "get", "pods", "--namespace", self.namespace, "--watch", "--output-watch-events", "--output",
                  "json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            if self.stopping:  # told so meanwhile
+                self.child.terminate()
             self._read(self.child.stdout)
             self.child.wait()
             time.sleep(0.2)
