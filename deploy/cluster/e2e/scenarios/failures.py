@@ -2,7 +2,7 @@
 
 import contextlib
 
-from chart import CONNECTORS
+from chart import API, CONNECTORS, NAMESPACE, SELECTORS
 from injection import Injection
 from jobs import ROWS, Job, told
 from registry import MISSING
@@ -107,11 +107,18 @@ def installed_with(world, *values):
     """While it is entered, the installation has these values; "key=JSON"."""
     world.chart.upgrade(*values)
     try:
-        world.wait_for_workers()
+        settle(world)
         yield
     finally:
         world.chart.upgrade()
-        world.wait_for_workers()
+        settle(world)
+
+
+def settle(world):
+    """Waits until the pods from before an upgrade are gone: what is sent to one that ends may get no answer."""
+    world.wait_for_workers()
+    replicas = world.kubectl.get("deployment", API, NAMESPACE)["spec"]["replicas"]
+    until("API pods of before are left", lambda: len(world.kubectl.list("pods", NAMESPACE, SELECTORS["api"])) == replicas, 120)
 
 
 def sync_of_a_changed_pod(world, job, patch):
