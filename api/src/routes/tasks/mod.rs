@@ -55,8 +55,8 @@ impl Api {
     /// End a task by force
     ///
     /// For a task in the phase `node_unreachable`: its node is lost, and whether its connector still runs there is unknown.
-    /// The task ends without that being seen, and goes on with another attempt if it may. Make sure before that the node is
-    /// off: two connectors of one job could write at once. Otherwise it is a 409.
+    /// The task fails without that being seen, and is not tried again by itself. Make sure that the node is off before the job
+    /// runs again: two connectors of it could write at once. A task in another phase is a 409.
     #[oai(
         path = "/api/v1/project/:projectid/tasks/:id/force-end",
         method = "post",
