@@ -1,5 +1,6 @@
 """What scenarios work with: the cluster, the installation on it, and a client of its API."""
 
+import contextlib
 import json
 import os
 import signal
@@ -77,6 +78,23 @@ class World:
             return in_a_row >= answers
 
         until(f"the API does not answer {answers} times in a row", answered, seconds, pause=0.5)
+
+    @contextlib.contextmanager
+    def installed_with(self, *values):
+        """While it is entered, the installation has these values; "key=JSON"."""
+        self.chart.upgrade(*values)
+        try:
+            self.settle()
+            yield
+        finally:
+            self.chart.upgrade()
+            self.settle()
+
+    def settle(self):
+        """Waits until the pods from before an upgrade are gone: what is sent to one that ends may get no answer."""
+        self.wait_for_workers()
+        replicas = self.kubectl.get("deployment", API, NAMESPACE)["spec"]["replicas"]
+        until("API pods of before are left", lambda: len(self.kubectl.list("pods", NAMESPACE, SELECTORS["api"])) == replicas, 120)
 
     def profiles(self, profiles):
         """Gives the installation these placement profiles."""

@@ -1,8 +1,6 @@
 """What Kubernetes says of a pod, and what becomes of its task."""
 
-import contextlib
-
-from chart import API, CONNECTORS, NAMESPACE, SELECTORS
+from chart import CONNECTORS
 from injection import Injection
 from jobs import ROWS, Job, told
 from registry import MISSING
@@ -102,25 +100,6 @@ def a_pod_that_is_evicted_is_tried_again_from_the_last_state(world):
     expect_tried_again(world, "evicted", evict)
 
 
-@contextlib.contextmanager
-def installed_with(world, *values):
-    """While it is entered, the installation has these values; "key=JSON"."""
-    world.chart.upgrade(*values)
-    try:
-        settle(world)
-        yield
-    finally:
-        world.chart.upgrade()
-        settle(world)
-
-
-def settle(world):
-    """Waits until the pods from before an upgrade are gone: what is sent to one that ends may get no answer."""
-    world.wait_for_workers()
-    replicas = world.kubectl.get("deployment", API, NAMESPACE)["spec"]["replicas"]
-    until("API pods of before are left", lambda: len(world.kubectl.list("pods", NAMESPACE, SELECTORS["api"])) == replicas, 120)
-
-
 def sync_of_a_changed_pod(world, job, patch):
     """A sync whose pods somebody's webhook changes so, as it failed. Later ones are as they should be."""
     with Injection(world.kubectl, CONNECTORS, world.folder, [patch]):
@@ -152,7 +131,7 @@ def an_image_name_that_is_none_fails_as_image_as_soon_as_kubernetes_says_so(worl
     job = Job(world, "no name")
     patch = {"op": "replace", "path": "/spec/containers/0/image", "value": "localhost/Upper:1"}
     # A kubelet says it some 15 s after the pod was made.
-    with installed_with(world, "config.kubernetes.pull_seconds=600"):
+    with world.installed_with("config.kubernetes.pull_seconds=600"):
         failed = sync_of_a_changed_pod(world, job, patch)
     expect_failed(job, *failed, "image", 1, "an image of the pod could not be fetched: ", "InvalidImageName", "localhost/Upper:1")
 
@@ -163,7 +142,7 @@ def a_variable_from_a_config_map_that_is_not_there_fails_as_infrastructure_with_
     job = Job(world, "no config", settings={"retries": 1})
     missing = {"name": "GIVEN", "valueFrom": {"configMapKeyRef": {"name": "nobodys", "key": "given"}}}
     patch = {"op": "add", "path": "/spec/containers/0/env/-", "value": missing}
-    with installed_with(world, "config.kubernetes.pull_seconds=600", "config.kubernetes.start_seconds=15"):
+    with world.installed_with("config.kubernetes.pull_seconds=600", "config.kubernetes.start_seconds=15"):
         failed = sync_of_a_changed_pod(world, job, patch)
     expect_failed(job, *failed, "infrastructure", 2, "did not start within 15 s", "CreateContainerConfigError",
                   'configmap "nobodys" not found')
@@ -191,7 +170,7 @@ def a_pod_that_kubernetes_ends_for_its_deadline_fails_as_timeout(world):
 def a_pod_that_fills_its_disk_is_evicted_and_tried_again_as_the_job_says(world):
     profiles = '{"tight": {"resources": "disk=16Mi disk_request=16Mi"}}'
     # Restarted workers know the profile at once.
-    with installed_with(world, f"connectors.profiles={profiles}", 'worker.podAnnotations={"profiles": "tight"}'):
+    with world.installed_with(f"connectors.profiles={profiles}", 'worker.podAnnotations={"profiles": "tight"}'):
         # Its lines have more than 20 MB.
         job = Job(world, "full disk", {"take_seconds": 240, "log_lines": 250_000}, settings={"profile": "tight", "retries": 1})
         task = job.sync()

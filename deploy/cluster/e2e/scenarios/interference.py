@@ -34,13 +34,8 @@ def a_sidecar_that_never_ends_does_not_hold_up_the_end(world):
 @scenario()
 def a_minute_without_the_api_server_fails_nothing(world):
     # Scheduler and kubelet find back to it only after a minute or two; the deadline of other scenarios is shorter.
-    world.chart.upgrade("config.kubernetes.schedule_seconds=300")
-    try:
-        world.wait_for_workers()
+    with world.installed_with("config.kubernetes.schedule_seconds=300"):
         without_the_api_server(world)
-    finally:
-        world.chart.upgrade()
-        world.wait_for_workers()
 
 
 def without_the_api_server(world):

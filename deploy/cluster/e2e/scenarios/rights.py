@@ -97,14 +97,9 @@ def pod_with_every_field(world):
     ):
         world.kubectl.apply(made)
     # Restarted workers know the profile at once.
-    world.chart.upgrade(f"connectors.profiles={json.dumps({FULL: PROFILE})}", 'worker.podAnnotations={"profiles": "every field"}')
-    try:
-        world.wait_for_workers()
+    with world.installed_with(f"connectors.profiles={json.dumps({FULL: PROFILE})}", 'worker.podAnnotations={"profiles": "every field"}'):
         task = Job(world, "every field", settings={"profile": FULL}).sync()
         task.wait_for_end()
-    finally:
-        world.chart.upgrade()
-        world.wait_for_workers()
     pod = task.pods()[0]
     spec = pod.first["spec"]
     found = {

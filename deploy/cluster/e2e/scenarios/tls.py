@@ -33,24 +33,25 @@ def agents_push_over_tls_and_trust_the_authority_that_they_are_given(world):
     world.kubectl.run("create", "secret", "tls", CERTIFICATE, "--namespace", NAMESPACE, "--cert", certificate, "--key", key)
     try:
         world.kubectl.run("create", "secret", "generic", AUTHORITY, "--namespace", CONNECTORS, f"--from-file=ca.crt={authority}")
-        world.chart.upgrade(f'worker.internal.tls={{"secretName": "{CERTIFICATE}", "caSecretName": "{AUTHORITY}"}}')
-        world.wait_for_workers()
-        tested = world.client.post("/sources/test", jobs.source())
-        equal(tested["connection_result"]["status"], "SUCCEEDED", f"the test of the source ({tested['connection_result']})")
-        job = Job(world, "encrypted", {"log_lines": 500})
-        task = job.sync()
-        equal(task.wait_for_end()["records_read"], ROWS, "rows")
-        task.expect_every_line_once(500)
-        expect_trusts(task.pods()[0])
-        job.expect_next_sync_goes_on()
+        with world.installed_with(f'worker.internal.tls={{"secretName": "{CERTIFICATE}", "caSecretName": "{AUTHORITY}"}}'):
+            expect_pushes_over_tls(world)
     finally:
-        world.chart.upgrade()
-        world.wait_for_workers()
         world.kubectl.delete("secret", AUTHORITY, CONNECTORS)
         world.kubectl.delete("secret", CERTIFICATE, NAMESPACE)
     task = Job(world, "plain again").sync()
     task.wait_for_end()
     equal(variables(task.pods()[0])["OLAKE_INTERNAL_URL"], f"http://{SERVICE}:8082", "where its agent pushes to")
+
+
+def expect_pushes_over_tls(world):
+    tested = world.client.post("/sources/test", jobs.source())
+    equal(tested["connection_result"]["status"], "SUCCEEDED", f"the test of the source ({tested['connection_result']})")
+    job = Job(world, "encrypted", {"log_lines": 500})
+    task = job.sync()
+    equal(task.wait_for_end()["records_read"], ROWS, "rows")
+    task.expect_every_line_once(500)
+    expect_trusts(task.pods()[0])
+    job.expect_next_sync_goes_on()
 
 
 def expect_trusts(pod):
