@@ -1,9 +1,15 @@
 //! Amounts as Kubernetes writes them: `250m` of a processor, `2Gi` of memory.
 
-/// A text that is no amount.
+/// A text that does not do as an amount.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no amount (it looks like 512Mi, 2Gi, 500m or 2)")]
-pub struct QuantityError(String);
+pub enum QuantityError {
+    /// It is none.
+    #[error("'{0}' is no amount (it looks like 512Mi, 2Gi, 500m or 2)")]
+    NoAmount(String),
+    /// It is one, and surely meant another.
+    #[error("'{0}' is less than 16Mi, the least: amounts of memory and disk have a unit, as in 512Mi or 2Gi")]
+    TooLittle(String),
+}
 
 const UNITS: [(&str, u64); 10] = [
     ("Ki", 1 << 10),
@@ -18,8 +24,8 @@ const UNITS: [(&str, u64); 10] = [
     ("P", 1_000_000_000_000_000),
 ];
 
-/// The least memory that a limit may be: less is a spelling mistake (`512` for `512Mi`).
-const LEAST_MEMORY: u64 = 16 << 20;
+/// The least that a limit of memory or disk may be: less is a spelling mistake (`512` for `512Mi`).
+const LEAST: u64 = 16 << 20;
 
 /// Memory or disk in bytes: `2Gi`, `1.5G`, `1000000000`.
 ///
@@ -30,7 +36,8 @@ pub fn bytes(text: &str) -> Result<u64, QuantityError> {
     let thousandths = thousandths(number).ok_or_else(|| refused(text))?;
     let bytes = thousandths.checked_mul(u128::from(unit)).ok_or_else(|| refused(text))? / 1_000;
     match u64::try_from(bytes) {
-        Ok(bytes) if (LEAST_MEMORY..=1 << 60).contains(&bytes) => Ok(bytes),
+        Ok(bytes) if (LEAST..=1 << 60).contains(&bytes) => Ok(bytes),
+        Ok(bytes) if bytes < LEAST => Err(QuantityError::TooLittle(shown_part(text))),
         _ => Err(refused(text)),
     }
 }
@@ -87,8 +94,12 @@ fn thousandths(text: &str) -> Option<u128> {
 }
 
 fn refused(text: &str) -> QuantityError {
-    // It may come from a request: what is echoed is cut.
-    QuantityError(text.chars().take(40).collect())
+    QuantityError::NoAmount(shown_part(text))
+}
+
+/// It may come from a request: what is echoed is cut.
+fn shown_part(text: &str) -> String {
+    text.chars().take(40).collect()
 }
 
 #[cfg(test)]
@@ -118,6 +129,11 @@ mod tests {
         {
             assert!(bytes(text).is_err(), "{text}");
         }
+        let little = bytes("4Mi").unwrap_err();
+        assert!(
+            matches!(little, QuantityError::TooLittle(_)) && little.to_string().contains("16Mi"),
+            "{little}"
+        );
         for text in ["", "0", "0m", "-1", "1.5m", "one", "2Gi"] {
             assert!(millicores(text).is_err(), "{text}");
         }
