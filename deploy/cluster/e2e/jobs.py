@@ -82,6 +82,13 @@ class Job:
     def put_state(self, text):
         self.world.client.put(f"/jobs/{self.id}/state", {"state": text})
 
+    def sync_in_its_midst(self):
+        """A sync that runs, and has stored a state."""
+        task = self.sync()
+        task.wait_for_phase("running")
+        until("no state was stored", lambda: self.cursor() > 0, 60)
+        return task
+
     def behave(self):
         """Takes the faults off its source: later syncs behave well."""
         self.source["config"].pop("faults", None)

@@ -45,9 +45,7 @@ def a_cancel_while_the_image_is_pulled_ends_the_task_at_once(world):
 @scenario(ci=True)
 def a_cancel_while_the_connector_runs_ends_it_and_keeps_its_last_state(world):
     job = Job(world, "running", {"take_seconds": 120})
-    task = job.sync()
-    task.wait_for_phase("running")
-    until("no state was stored", lambda: job.cursor() > 0, 60)
+    task = job.sync_in_its_midst()
     job.cancel()
     task.wait_for_end("cancelled", seconds=60)
     state = job.cursor()

@@ -4,7 +4,7 @@ from chart import CONNECTORS
 from injection import Injection
 from jobs import ROWS, Job, told
 from registry import MISSING
-from scenario import equal, expect, scenario, until
+from scenario import equal, expect, scenario
 
 
 @scenario(ci=True)
@@ -70,9 +70,7 @@ def the_words_of_a_crash_are_told_without_the_password_in_them(world):
 def expect_tried_again(world, name, end):
     """`end` ends the first pod of a sync from outside; a second one goes on from the last state."""
     job = Job(world, name, {"take_seconds": 15})
-    task = job.sync()
-    task.wait_for_phase("running")
-    until("no state was stored", lambda: job.cursor() > 0, 60)
+    task = job.sync_in_its_midst()
     end(task.pods()[0].name)
     ended = task.wait_for_end(seconds=240)
     equal(ended["attempts"][0]["failure_class"], "infrastructure", f"the first attempt ({ended['attempts'][0]})")
@@ -151,9 +149,7 @@ def a_variable_from_a_config_map_that_is_not_there_fails_as_infrastructure_with_
 @scenario()
 def a_pod_that_kubernetes_ends_for_its_deadline_fails_as_timeout(world):
     job = Job(world, "late", {"take_seconds": 120})
-    task = job.sync()
-    task.wait_for_phase("running")
-    until("no state was stored", lambda: job.cursor() > 0, 60)
+    task = job.sync_in_its_midst()
     # Counted from the pod's start: it is over.
     world.kubectl.run("patch", "pod", task.pods()[0].name, "--namespace", CONNECTORS, "--patch",
                       '{"spec": {"activeDeadlineSeconds": 1}}')

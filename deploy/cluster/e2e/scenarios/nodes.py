@@ -17,9 +17,7 @@ CONNECTOR = "olake"
 @scenario()
 def a_task_whose_node_is_lost_shows_that_and_is_ended_by_force(world):
     job = Job(world, "lost", {"take_seconds": 600})
-    task = job.sync()
-    task.wait_for_phase("running")
-    until("no state was stored", lambda: job.cursor() > 0, 60)
+    task = job.sync_in_its_midst()
     pod = task.pods()[0]
     equal(len(processes(pod.first, CONNECTOR)), 1, "processes of the connector")
     service = world.client.host

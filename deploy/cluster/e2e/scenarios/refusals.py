@@ -18,10 +18,8 @@ DEFAULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../..
 def running(world, name, seconds=SECONDS):
     """A sync in its midst, with its pod."""
     job = Job(world, name, {"take_seconds": seconds, "log_lines": LINES, "log_lines_per_second": PER_SECOND})
-    task = job.sync()
-    task.wait_for_phase("running")
+    task = job.sync_in_its_midst()
     task.wait_for_lines(2 * PER_SECOND)
-    until("no state was stored", lambda: job.cursor() > 0, 60)
     return job, task, task.pods()[0]
 
 

@@ -96,7 +96,8 @@ pub enum ShapeError {
     Profiles(String),
     /// The secret inputs do not fit.
     #[error(
-        "the configs, and what is masked of them in logs, have {kibibytes} KiB together, more than the {most} KiB that a Kubernetes Secret can carry: \
+        "the configs, and what is masked of them in logs, have {kibibytes} KiB together, more than the {most} KiB that a \
+         Kubernetes Secret can carry: \
          certificates and keys in them can be shortened, or left out"
     )]
     Inputs {

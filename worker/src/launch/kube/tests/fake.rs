@@ -287,21 +287,23 @@ async fn answer(mut request: Request, state: Arc<Mutex<State>>, changed: Arc<Not
     changed.notify_waiters();
     if method == Method::GET && matches!(words[..], ["pods", _]) {
         state.lock().unwrap().reads_held += 1;
-        until(&state, &changed, |state| !state.holds_reads).await;
+        when(&state, &changed, |state| (!state.holds_reads).then_some(())).await;
         state.lock().unwrap().reads_held -= 1;
     }
     answer
 }
 
-async fn until(state: &Mutex<State>, changed: &Notify, is_so: impl Fn(&State) -> bool) {
+/// What is found in the state, as soon as there is something.
+async fn when<T>(state: &Mutex<State>, changed: &Notify, find: impl Fn(&State) -> Option<T>) -> T {
     loop {
         let woken = changed.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
-        if is_so(&state.lock().unwrap()) {
-            return;
+        let found = find(&state.lock().unwrap());
+        match found {
+            Some(found) => return found,
+            None => woken.await,
         }
-        woken.await;
     }
 }
 
@@ -435,28 +437,17 @@ fn watch(query: &str, state: Arc<Mutex<State>>, changed: Arc<Notify>) -> Respons
     let since =
         query.split('&').find_map(|part| part.strip_prefix("resourceVersion=")).and_then(|n| n.parse().ok());
     let lines = stream::unfold((since.unwrap_or(0u64), state, changed), |(at, state, changed)| async move {
-        loop {
-            let woken = changed.notified();
-            tokio::pin!(woken);
-            woken.as_mut().enable();
-            {
-                let state = state.lock().unwrap();
-                if state.is_down {
-                    return None;
-                }
-                let new: Vec<&(u64, String)> =
-                    state.log.iter().filter(|(version, _)| *version > at).collect();
-                if let Some((newest, _)) = new.last().filter(|_| !state.is_behind) {
-                    let text: String = new.iter().map(|(_, line)| line.as_str()).collect();
-                    let newest = *newest;
-                    drop(new);
-                    let next = Some((Ok::<_, std::io::Error>(text), newest));
-                    break next;
-                }
+        // The new lines, and the newest of their versions; none when the watch ends.
+        let told = when(&state, &changed, |state| {
+            if state.is_down {
+                return Some(None);
             }
-            woken.await;
-        }
-        .map(|(text, newest)| (text, (newest, state, changed)))
+            let new: Vec<_> = state.log.iter().filter(|(version, _)| *version > at).collect();
+            let (newest, _) = new.last().filter(|_| !state.is_behind)?;
+            Some(Some((new.iter().map(|(_, line)| line.as_str()).collect::<String>(), *newest)))
+        });
+        let (text, newest) = told.await?;
+        Some((Ok::<_, std::io::Error>(text), (newest, state, changed)))
     });
     Response::builder().content_type("application/json").body(Body::from_bytes_stream(lines))
 }
